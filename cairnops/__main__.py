@@ -1,0 +1,5 @@
+"""`python -m cairnops` is the command line."""
+
+from cairnops.cli import main
+
+main()

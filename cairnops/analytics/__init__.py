@@ -1,0 +1,1 @@
+"""Figures over exports; reads files, never the store."""

@@ -1,0 +1,58 @@
+"""Which value is the p-th percentile, under each of the three definitions people argue with."""
+
+from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
+
+from cairnops.domain.policy import Percentile
+
+METHODS: tuple[Percentile, ...] = ("linear", "nearest_rank", "legacy_floor")
+
+
+def percentile(ordered: Sequence[float], p: int, method: Percentile) -> float:
+    """The p-th percentile (p in 1 … 100) of `ordered`, which must be sorted upwards.
+
+    - `nearest_rank`: the value at rank ceil(p·n/100); always a value that occurred. The legacy analyser.
+    - `linear`: interpolated at position (n-1)·p/100, Hyndman and Fan's type 7, PERCENTILE_CONT in SQL.
+      The legacy alert monitor.
+    - `legacy_floor`: the value at index floor(p·n/100), counted from 0. The legacy nightly metrics.
+
+    Ranks are computed in whole numbers: in floating point 0.999·1000 is above 999, and the ceiling of
+    it one rank too high.
+
+    Raises:
+        ValueError: for no values, an unknown method, or p outside 1 … 100.
+    """
+    n = len(ordered)
+    if not n:
+        raise ValueError("no values have no percentile")
+    if not 1 <= p <= 100:
+        raise ValueError(f"p is a percentage from 1 to 100, not {p}")
+    if method == "nearest_rank":
+        return ordered[-(-p * n // 100) - 1]
+    if method == "legacy_floor":
+        return ordered[min(p * n // 100, n - 1)]
+    if method != "linear":
+        raise ValueError(f"no percentile method is called {method!r}; there are {', '.join(METHODS)}")
+    if n == 1:
+        return ordered[0]
+    # The very order of operations of the legacy monitor, so that the last binary digit agrees too.
+    position = (n - 1) * (p / 100)
+    low = int(position)
+    high = min(low + (position > low), n - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+
+
+def to_fixed(value: float, digits: int = 2) -> float:
+    """`value` rounded half up on its exact binary value, as JavaScript's `Number(x.toFixed(digits))`.
+
+    Python's `round` goes to the even neighbour, so 0.125 would come out as 0.12 there. Values of
+    10^21 and more are returned as they are (ECMA-262, Number.prototype.toFixed).
+    """
+    if not -1e21 < value < 1e21:
+        return value
+    return float(Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
+
+
+def side_by_side(ordered: Sequence[float], p: int) -> dict[str, float]:
+    """The p-th percentile under every method, rounded to 2 digits."""
+    return {method: to_fixed(percentile(ordered, p, method)) for method in METHODS}

@@ -1,0 +1,207 @@
+"""What one row of an export says: how it ended, how long it took, when, and what went wrong."""
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from cairnops.analytics.dialects import (
+    CAIRNOPS,
+    FAILURE_WORDS,
+    FALSE_WORDS,
+    SUCCESS_WORDS,
+    TRUE_WORDS,
+    values,
+)
+from cairnops.analytics.javascript import as_float, json_text, number_text
+
+Class = Literal["success", "failure", "unknown"]
+#: Whether a fact was there: `missing` under every name, or present and `unreadable`.
+Presence = Literal["read", "missing", "unreadable"]
+
+_DURATION = re.compile(
+    r"([+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(ms|msec|s|sec|m|min)?", re.IGNORECASE
+)
+_UNIT_MS = {"": 1, "ms": 1, "msec": 1, "s": 1000, "sec": 1000, "m": 60_000, "min": 60_000}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Numbers above this are milliseconds since 1970, others seconds; 10^10 s is the year 2286.
+_MS_ABOVE = 10_000_000_000
+_LAST_YEAR_MS = 253_402_300_799_999
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as figures see it. Times are milliseconds since 1970 UTC, durations milliseconds."""
+
+    kind: Class
+    status: str | None
+    scope: str | None
+    #: `HTTP_503` when a failure carries only an HTTP status.
+    code: str | None
+    message: str | None
+    duration: float | None
+    duration_presence: Presence
+    #: Tries after the first.
+    retries: float | None
+    attempt: float | None
+    time: int | None
+    time_presence: Presence
+    #: The time was written without a zone and taken for UTC.
+    zoneless: bool
+    decision_id: str | None
+
+    @property
+    def cause(self) -> str:
+        """What a failure is counted under: its code, else its words, else a status that says so."""
+        told = self.status if self.status and self.status.lower() not in SUCCESS_WORDS else None
+        return self.code or self.message or told or "unknown"
+
+
+def read(row: dict[str, Any], *, seconds_below_ten: bool) -> Row:
+    """Read a record under any name either legacy tool knows (`dialects.CAIRNOPS`).
+
+    `seconds_below_ten` reads a duration below 10 as seconds, as one legacy tool did.
+    """
+    status = _text(row, CAIRNOPS.status)
+    code = _text(row, CAIRNOPS.error_code)
+    message, blamed = _message(row)
+    duration, duration_presence = _duration(row, seconds_below_ten)
+    time, time_presence, zoneless = _time(row)
+    attempt = _number(row, CAIRNOPS.attempt)
+    retries = _number(row, CAIRNOPS.retries)
+    if retries is None and attempt is not None:
+        retries = max(0.0, attempt - 1)
+    http = _number(row, CAIRNOPS.http_status)
+    kind = _class(row, status, http, blamed or code is not None)
+    if code is None and kind == "failure" and http is not None and http >= 400:
+        code = f"HTTP_{number_text(http)}"
+    return Row(
+        kind=kind,
+        status=status,
+        scope=_text(row, CAIRNOPS.scope),
+        code=code,
+        message=message,
+        duration=duration,
+        duration_presence=duration_presence,
+        retries=retries,
+        attempt=attempt,
+        time=time,
+        time_presence=time_presence,
+        zoneless=zoneless,
+        decision_id=_text(row, CAIRNOPS.decision_id),
+    )
+
+
+def _class(row: dict[str, Any], status: str | None, http: float | None, error: bool) -> Class:
+    """The order is precedence: a flag, the status word, the HTTP status, an error, a denial."""
+    for value in values(row, CAIRNOPS.flag):
+        word = value if isinstance(value, bool) else value.strip().lower() if isinstance(value, str) else None
+        if word is True or word in TRUE_WORDS:
+            return "success"
+        if word is False or word in FALSE_WORDS:
+            return "failure"
+    word = (status or "").lower()
+    if word in SUCCESS_WORDS:
+        return "success"
+    if word in FAILURE_WORDS:
+        return "failure"
+    # Ours for "nobody could find out"; its error code says why, not that it failed.
+    if word == "unknown":
+        return "unknown"
+    if http is not None and http >= 200:
+        return "success" if http < 400 else "failure"
+    if error or any(value is False for value in values(row, CAIRNOPS.denial)):
+        return "failure"
+    return "unknown"
+
+
+def _text(row: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    for value in values(row, names):
+        if isinstance(value, str):
+            if stripped := value.strip():
+                return stripped
+        elif isinstance(value, int) and not isinstance(value, bool):
+            return str(value) if abs(value) < 10**30 else number_text(value)
+        elif isinstance(value, float) and math.isfinite(value):
+            return number_text(value)
+    return None
+
+
+def _number(row: dict[str, Any], names: tuple[str, ...]) -> float | None:
+    """The first number of at least 0 under `names`; text counts when it is a number and nothing else."""
+    for value in values(row, names):
+        if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())) and not match[2]:
+            value = float(match[1])
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            number = as_float(value)
+            if math.isfinite(number) and number >= 0:
+                return number
+    return None
+
+
+def _message(row: dict[str, Any]) -> tuple[str | None, bool]:
+    """The words about what happened, and whether they say that something failed."""
+    for value in values(row, CAIRNOPS.error_message):
+        if isinstance(value, str) and value.strip():
+            return value.strip(), True
+        if isinstance(value, dict | list) and value:
+            inner = value.get("message") if isinstance(value, dict) else None
+            return (inner if isinstance(inner, str) and inner else json_text(value)), True
+        if isinstance(value, int | float) and value:
+            return json_text(value), True
+    words = row.get("message")
+    return (words.strip() or None if isinstance(words, str) else None), False
+
+
+def _duration(row: dict[str, Any], seconds_below_ten: bool) -> tuple[float | None, Presence]:
+    presence: Presence = "missing"
+    for value in values(row, CAIRNOPS.duration):
+        if value is None:
+            continue
+        presence = "unreadable"
+        factor = 1
+        if isinstance(value, str):
+            match = _DURATION.fullmatch(value.strip())
+            if match is None:
+                continue
+            value, factor = float(match[1]), _UNIT_MS[(match[2] or "").lower()]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        number = as_float(value) * factor
+        if not math.isfinite(number) or number < 0:
+            continue
+        if seconds_below_ten and number < 10:
+            number *= 1000
+        return number, "read"
+    return None, presence
+
+
+def _time(row: dict[str, Any]) -> tuple[int | None, Presence, bool]:
+    presence: Presence = "missing"
+    for value in values(row, CAIRNOPS.timestamp):
+        if value is None:
+            continue
+        presence = "unreadable"
+        if isinstance(value, str):
+            read_at = _time_of_text(value.strip())
+            if read_at is not None:
+                return read_at[0], "read", read_at[1]
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            time = as_float(value) * (1 if value > _MS_ABOVE else 1000)
+            if 0 <= time <= _LAST_YEAR_MS:
+                return int(time), "read", False
+    return None, presence, False
+
+
+def _time_of_text(text: str) -> tuple[int, bool] | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    zoneless = at.tzinfo is None
+    try:
+        since = (at.replace(tzinfo=UTC) if zoneless else at.astimezone(UTC)) - _EPOCH
+    except OverflowError:
+        return None
+    return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000, zoneless

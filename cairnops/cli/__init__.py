@@ -1,0 +1,85 @@
+"""The command line: one module per noun, grouped in the help by who types it."""
+
+import typer
+from typer.core import TyperGroup
+
+from cairnops.cli import (
+    chatwoot,
+    decisions,
+    dryrun,
+    exits,
+    policy,
+    rules,
+    scenarios,
+    session,
+    worksheet,
+    workspace,
+)
+from cairnops.errors import CairnError
+
+LEAD = "Enablement lead: prepare and run a session"
+QA = "QA: check what was decided"
+ANALYST = "Analyst: figures over exports"
+OPERATOR = "Operator and trainer: understand the rules"
+ADMIN = "Whoever sets it up"
+
+
+class _Ordered(TyperGroup):
+    """Lists commands as they stand below, so that the help's panels come in the order of the work."""
+
+    def list_commands(self, context: typer.Context) -> list[str]:  # type: ignore[override]
+        """The names, in the order of `_ORDER`; whatever is not in it comes last."""
+        names = super().list_commands(context)
+        return sorted(names, key=lambda n: _ORDER.index(n) if n in _ORDER else len(_ORDER))
+
+
+_ORDER = (
+    "dryrun", "scenarios", "session", "worksheet", "decisions", "summary", "explain", "policy", "init", "settings",
+    "chatwoot",
+)  # fmt: skip
+
+app = typer.Typer(
+    name="cairnops",
+    cls=_Ordered,
+    help="Rehearse customer-support escalations and keep evidence that can be checked offline.",
+    epilog="Start here:  cairnops dryrun run --pack cx-escalations",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.add_typer(dryrun.app, name="dryrun", rich_help_panel=LEAD)
+app.add_typer(scenarios.app, name="scenarios", rich_help_panel=LEAD)
+app.add_typer(session.app, name="session", rich_help_panel=LEAD)
+app.command("worksheet", rich_help_panel=QA)(worksheet.worksheet)
+app.add_typer(decisions.app, name="decisions", rich_help_panel=QA)
+app.command("summary", rich_help_panel=ANALYST)(decisions.summary)
+app.command("explain", rich_help_panel=OPERATOR)(rules.explain)
+app.add_typer(policy.app, name="policy", rich_help_panel=OPERATOR)
+app.command("init", rich_help_panel=ADMIN)(workspace.init)
+app.command("settings", rich_help_panel=ADMIN)(workspace.settings)
+app.add_typer(chatwoot.app, name="chatwoot", rich_help_panel=ADMIN)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and leave."),
+) -> None:
+    if version:
+        from cairnops import __version__
+
+        print(f"cairnops {__version__}")
+        raise typer.Exit
+    del context
+
+
+def main() -> None:
+    """Run the command line; errors a person can mend are said in one sentence, with exit code 2."""
+    try:
+        app()
+    except CairnError as error:
+        exits.complain(error)
+    except KeyboardInterrupt:
+        exits.interrupted()

@@ -1,0 +1,62 @@
+"""What commands share: the workspace option, who acts, and what opening a workspace says."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cairnops.domain.conversations import Actor
+    from cairnops.settings import Settings
+    from cairnops.workspace import Workspace
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace",
+        "-w",
+        help="The workspace folder (default: CAIRNOPS_HOME, else .cairnops).",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print data instead of tables.")]
+ActorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as", metavar="EMAIL[:ROLE]", help="Who acts (default: CAIRNOPS_ACTOR).", show_default=False
+    ),
+]
+SessionOption = Annotated[str, typer.Option("--session", "-s", help="Only this session.", show_default=False)]
+
+
+def narrate(text: str) -> None:
+    """Say something to the person; never data, so it goes to stderr."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def opened(path: Path | None) -> Iterator["Workspace"]:
+    """The workspace, made when it must be, and said so."""
+    from cairnops.settings import Settings
+    from cairnops.workspace import Workspace
+
+    settings = Settings()
+    root = path or Path(settings["CAIRNOPS_HOME"])
+    workspace = Workspace.open(root, settings)
+    try:
+        if workspace.made:
+            narrate(f"made workspace {root}: {', '.join(workspace.made)}")
+        yield workspace
+    finally:
+        workspace.close()
+
+
+def actor(given: str | None, settings: "Settings") -> "Actor":
+    """Who acts: --as, else CAIRNOPS_ACTOR, else a practice operator of the shop."""
+    from cairnops.store.sessions import participant
+
+    text = given or settings["CAIRNOPS_ACTOR"] or f"operator@{settings['CAIRNOPS_SHOP_DOMAIN']}"
+    return participant(text)

@@ -1,0 +1,1 @@
+"""Chatwoot: the client, and a simulator that speaks the same API."""

@@ -1,0 +1,46 @@
+"""What the delivery worker needs: an outbox to take effects from, and a help desk to take them to."""
+
+from datetime import datetime
+from typing import Protocol
+
+from cairnops.domain.delivery import Claim, Effect, FinalStatus, Found, Result
+
+
+class Outbox(Protocol):
+    """Claims and settlements; each is one transaction, and a settlement by anybody but the owner is refused."""
+
+    def claim(self, owner: str, *, now_ms: int, lease_ms: int) -> Claim | None:
+        """Take the next effect that is due, in order within its conversation; None when nothing is."""
+
+    def next_due_ms(self) -> int | None:
+        """When the next unfinished effect is due (epoch milliseconds); None when there is none."""
+
+    def tried(
+        self, claim: Claim, result: Result, *, due_ms: int, at: datetime, duration_us: int, looking: bool
+    ) -> bool:
+        """Record an attempt that did not finish the effect, and when to look up or try again."""
+
+    def looked(self, claim: Claim, found: Found, *, due_ms: int, at: datetime, looking: bool) -> bool:
+        """Record a look-up that did not finish the effect."""
+
+    def finish(
+        self,
+        claim: Claim,
+        status: FinalStatus,
+        *,
+        at: datetime,
+        result: Result | None,
+        duration_us: int | None,
+        recovered: bool,
+    ) -> bool:
+        """Record how the effect ended; `result` is the attempt that ended it, None when a look-up did."""
+
+
+class HelpDesk(Protocol):
+    """The outside, as far as delivery goes."""
+
+    async def deliver(self, effect: Effect) -> Result:
+        """Try once, within the hard deadline; trouble comes back as a value."""
+
+    async def find(self, effect: Effect) -> Found:
+        """Look for the effect by its run key."""

@@ -1,0 +1,150 @@
+"""Takes committed effects to the help desk: at most once in effect, whatever dies or stays silent.
+
+A crash, a timeout and a lost answer are one case: the effect was claimed and nobody knows whether it
+was carried out. It is then looked up by its run key, after a wait that outlasts the help desk's
+slowest processing, and sent again only when it is surely absent.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from cairnops.connectors.ports import HelpDesk, Outbox
+from cairnops.domain import delivery
+from cairnops.domain.delivery import Again, Claim, Done, FinalStatus, Found, LookUp
+from cairnops.domain.policy import DeliveryPolicy
+
+log = logging.getLogger(__name__)
+
+
+class Timing:
+    """The worker's own clock: leases and waits run on real time even when the desk's day is scripted."""
+
+    def now_ms(self) -> int:
+        """Epoch milliseconds."""
+        return time.time_ns() // 1_000_000
+
+    def counter_us(self) -> int:
+        """A counter for durations, microseconds."""
+        return time.perf_counter_ns() // 1_000
+
+    async def sleep_ms(self, pause: int) -> None:
+        """Wait."""
+        await asyncio.sleep(pause / 1000)
+
+
+class Worker:
+    """One delivering process; several may share an outbox."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        desk: HelpDesk,
+        policy: DeliveryPolicy,
+        *,
+        owner: str,
+        stamp: Callable[[], datetime],
+        timing: Timing | None = None,
+    ):
+        """`owner` must be unlike any other worker's; `stamp` gives the moments that are recorded."""
+        self._outbox, self._desk, self._policy = outbox, desk, policy
+        self._owner, self._stamp = owner, stamp
+        self._timing = timing or Timing()
+
+    async def drain(self, *, told: Callable[[str, int, str], None] = lambda *_: None) -> int:
+        """Deliver until nothing is left unfinished; returns how many effects ended.
+
+        `told` hears of every end: the effect's uid, the attempt, the final status.
+        """
+        ended = 0
+        while True:
+            claim = self._claim()
+            if claim is None:
+                due = self._outbox.next_due_ms()
+                if due is None:
+                    return ended
+                await self._timing.sleep_ms(max(1, min(due - self._timing.now_ms(), 1000)))
+                continue
+            status = await self.step(claim)
+            if status is not None:
+                ended += 1
+                told(claim.effect.uid, claim.attempt, status.value)
+
+    def _claim(self) -> Claim | None:
+        return self._outbox.claim(
+            self._owner, now_ms=self._timing.now_ms(), lease_ms=delivery.lease_ms(self._policy)
+        )
+
+    async def step(self, claim: Claim) -> FinalStatus | None:
+        """One try or one look-up; the final status when it ended the effect."""
+        return await (self._look(claim) if claim.unclear else self._try(claim))
+
+    async def _try(self, claim: Claim) -> FinalStatus | None:
+        begun = self._timing.counter_us()
+        result = await self._desk.deliver(claim.effect)
+        duration = self._timing.counter_us() - begun
+        after = delivery.after_try(result, claim.attempt, self._policy)
+        match after:
+            case Done(status=status):
+                fenced = self._outbox.finish(
+                    claim, status, at=self._stamp(), result=result, duration_us=duration, recovered=False
+                )
+                return self._ended(claim, status, fenced)
+            case Again(after_ms=pause) | LookUp(after_ms=pause):
+                self._outbox.tried(
+                    claim,
+                    result,
+                    due_ms=self._timing.now_ms() + pause,
+                    at=self._stamp(),
+                    duration_us=duration,
+                    looking=isinstance(after, LookUp),
+                )
+                return None
+
+    async def _look(self, claim: Claim) -> FinalStatus | None:
+        found = await self._guarded(self._desk.find(claim.effect))
+        looks = claim.looks + (found is Found.UNAVAILABLE)
+        after = delivery.after_look_up(found, claim.attempt, claim.last_error, looks, self._policy)
+        match after:
+            case Done(status=status):
+                fenced = self._outbox.finish(
+                    claim,
+                    status,
+                    at=self._stamp(),
+                    result=None,
+                    duration_us=None,
+                    recovered=found is Found.PRESENT,
+                )
+                return self._ended(claim, status, fenced)
+            case Again(after_ms=pause) | LookUp(after_ms=pause):
+                self._outbox.looked(
+                    claim,
+                    found,
+                    due_ms=self._timing.now_ms() + pause,
+                    at=self._stamp(),
+                    looking=isinstance(after, LookUp),
+                )
+                return None
+
+    async def _guarded(self, look: Awaitable[Found]) -> Found:
+        # The lease outlasts the deadline by the settle wait, so a look-up that hangs cannot outlive its claim.
+        try:
+            async with asyncio.timeout(self._policy.timeout_ms / 1000):
+                return await look
+        except TimeoutError:
+            return Found.UNAVAILABLE
+
+    def _ended(self, claim: Claim, status: FinalStatus, fenced: bool) -> FinalStatus | None:
+        if not fenced:
+            log.warning(
+                "Another worker took the effect over; its record stands.",
+                extra={"action": "effect_lost_to_peer", "effect": claim.effect.uid},
+            )
+            return None
+        log.info(
+            "Effect ended.",
+            extra={"action": "effect_ended", "effect": claim.effect.uid, "status": status.value},
+        )
+        return status

@@ -1,0 +1,1 @@
+"""The rules of the desk: pure values and functions, no clock, no I/O, standard library only."""

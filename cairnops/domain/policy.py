@@ -1,0 +1,375 @@
+"""Every threshold, clock, word list and label as a value, and the three profiles they start from.
+
+Two documents disagree about nearly every number of this trade, so none is written into a rule: a
+rule reads the policy in force, and the policy's hash is stored with each decision made under it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Literal
+
+from cairnops.domain.conversations import Role
+from cairnops.domain.rules import Severity
+
+ClockStart = Literal["conversation_created", "last_customer_message", "first_unanswered_customer_message"]
+ClockStop = Literal["first_operator_action", "never"]
+Matcher = Literal["word_boundary", "legacy_substring"]
+Percentile = Literal["linear", "nearest_rank", "legacy_floor"]
+Denominator = Literal["known", "total"]
+ProfileName = Literal["dry-run", "parity", "pilot"]
+
+PROFILES: tuple[ProfileName, ...] = ("dry-run", "parity", "pilot")
+
+# Unknown keys in a policy file are refused rather than dropped: a misspelt threshold is a wrong threshold.
+STRICT = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BusinessHours:
+    """Opening hours in one IANA time zone; outside them SLA clocks stand still.
+
+    `week` maps `mon` … `sun` to `HH:MM-HH:MM` windows; a day left out is closed.
+    """
+
+    __pydantic_config__ = STRICT
+    time_zone: str
+    week: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlaPolicy:
+    """How long a customer may wait, and from when that is counted."""
+
+    __pydantic_config__ = STRICT
+    #: A conversation is breached when it waits strictly longer than this many minutes.
+    minutes: int = 60
+    #: The same for conversations marked urgent or high.
+    priority_minutes: int = 30
+    #: The clock in force; the others are always computed beside it.
+    clock: ClockStart = "last_customer_message"
+    #: Whether an answer stops the clock. The legacy dashboard never stopped it.
+    stop_on: ClockStop = "first_operator_action"
+    #: Time spent in these statuses does not count.
+    pause_statuses: tuple[str, ...] = ("snoozed",)
+    business_hours: BusinessHours | None = None
+    #: Targets for the three classic measures, in minutes.
+    first_response_minutes: int = 60
+    next_response_minutes: int = 60
+    resolution_minutes: int = 1440
+    #: Breach rate of open conversations, percent.
+    breach_rate_warn_percent: int = 20
+    breach_rate_critical_percent: int = 40
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TriagePolicy:
+    """Which breach comes first (SOP-CX-001)."""
+
+    __pydantic_config__ = STRICT
+    #: Breached strictly longer than this is P1; up to and including it is P2.
+    breach_age_minutes: int = 120
+    p1_within_minutes: int = 0
+    p2_within_minutes: int = 30
+    p3_within_minutes: int = 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuggestionPolicy:
+    """Which template a conversation calls for, and which words call for a person instead."""
+
+    __pydantic_config__ = STRICT
+    matcher: Matcher = "word_boundary"
+    #: Whole words and phrases; a trailing `*` stands for any ending (`ship*` is not used: `shipped` is listed).
+    ship_words: tuple[str, ...] = ()
+    refund_words: tuple[str, ...] = ()
+    ship_tags: tuple[str, ...] = ()
+    refund_tags: tuple[str, ...] = ()
+    high_risk_words: tuple[str, ...] = ()
+    supervisor_words: tuple[str, ...] = ()
+    promise_words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefundTier:
+    """A refund strictly above `above` (whole currency units) needs somebody of `role`."""
+
+    __pydantic_config__ = STRICT
+    above: int
+    role: Role
+    severity: Severity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefundPolicy:
+    """Who may promise how much money back."""
+
+    __pydantic_config__ = STRICT
+    tiers: tuple[RefundTier, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelPolicy:
+    """Labels on the help desk, and what the four buttons are called."""
+
+    __pydantic_config__ = STRICT
+    #: Added when a conversation is escalated, beside the labels already there.
+    escalation: str = "escalation"
+    #: Any of these marks a conversation as escalated already (exact, whatever the case).
+    escalated: tuple[str, ...] = ("escalation", "escalated")
+    approve_button: str = "Approve & send"
+    escalate_button: str = "Escalate"
+    resolve_button: str = "Mark resolved"
+    cancel_button: str = "Cancel"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EscalationPolicy:
+    """Why a case may be handed up, to whom, and how fast they answer (SOP-CX-003)."""
+
+    __pydantic_config__ = STRICT
+    reasons: tuple[str, ...] = (
+        "policy_exception",
+        "refund_above_tier",
+        "legal_or_fraud",
+        "abusive_language",
+        "supervisor_requested",
+        "safety",
+        "cross_team_blocker",
+        "unsure",
+    )
+    note_required: bool = True
+    acknowledge_minutes: int = 120
+    update_hours: int = 24
+    #: Who a case goes to when the operator names nobody.
+    target: Role = Role.MANAGER
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overridable:
+    """Somebody of `role` (or above) may go ahead against the rule `code`, with a reason."""
+
+    __pydantic_config__ = STRICT
+    code: str
+    role: Role
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuardrailPolicy:
+    """Windows of the guardrails, and which blocks a person may override."""
+
+    __pydantic_config__ = STRICT
+    no_ack_hours: int = 24
+    repeat_breach_days: int = 7
+    repeat_breach_count: int = 2
+    rapid_reopen_minutes: int = 30
+    #: Index metadata older than this warns, than the next blocks; hours at the moment of the decision.
+    index_fresh_hours: int = 24
+    index_stale_hours: int = 36
+    overridable: tuple[Overridable, ...] = ()
+    #: Rule codes switched off; printed on every report made under this policy.
+    disabled: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryPolicy:
+    """How hard the worker tries, and how long it waits before it believes a look-up."""
+
+    __pydantic_config__ = STRICT
+    max_attempts: int = 3
+    #: Hard deadline of one attempt, milliseconds.
+    timeout_ms: int = 500
+    #: Back-off before attempt n+1 is this times 2^(n-1), milliseconds.
+    backoff_ms: int = 250
+    #: After an unknown outcome: longer than the help desk's slowest processing, milliseconds.
+    settle_ms: int = 300
+    #: A Retry-After longer than this counts as this, milliseconds.
+    retry_after_cap_ms: int = 30_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlertPolicy:
+    """When sync health stops being fine."""
+
+    __pydantic_config__ = STRICT
+    failure_warn_percent: int = 5
+    failure_alert_percent: int = 10
+    p95_ms: int = 1000
+    min_samples: int = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasurePolicy:
+    """How figures are computed where two tools compute them differently."""
+
+    __pydantic_config__ = STRICT
+    percentile: Percentile = "linear"
+    #: `known` divides failures by successes + failures, `total` by every record.
+    failure_denominator: Denominator = "known"
+    #: Read a duration below 10 as seconds. Wrong for real data; one legacy tool did it.
+    seconds_below_ten: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """The rules' numbers, all of them; immutable, hashed, and named by the profile it started from."""
+
+    __pydantic_config__ = STRICT
+    profile: ProfileName = "dry-run"
+    sla: SlaPolicy = field(default_factory=SlaPolicy)
+    triage: TriagePolicy = field(default_factory=TriagePolicy)
+    suggestions: SuggestionPolicy = field(default_factory=SuggestionPolicy)
+    refund: RefundPolicy = field(default_factory=RefundPolicy)
+    labels: LabelPolicy = field(default_factory=LabelPolicy)
+    escalation: EscalationPolicy = field(default_factory=EscalationPolicy)
+    guardrails: GuardrailPolicy = field(default_factory=GuardrailPolicy)
+    delivery: DeliveryPolicy = field(default_factory=DeliveryPolicy)
+    alerts: AlertPolicy = field(default_factory=AlertPolicy)
+    measures: MeasurePolicy = field(default_factory=MeasurePolicy)
+
+
+LEGACY_SHIP_WORDS = (
+    "ship", "shipping", "delivery", "carrier", "tracking", "tracking number", "in transit", "delivered",
+    "delayed delivery", "late delivery", "lost package", "delayed shipment",
+)  # fmt: skip
+LEGACY_REFUND_WORDS = (
+    "refund", "return", "damage", "damaged", "broken", "defective", "replacement", "store credit", "exchange",
+    "faulty", "warranty",
+)  # fmt: skip
+
+_LEGACY_WORDS = SuggestionPolicy(
+    matcher="legacy_substring",
+    ship_words=LEGACY_SHIP_WORDS,
+    refund_words=LEGACY_REFUND_WORDS,
+    ship_tags=("shipping", "delivery"),
+    refund_tags=("refund", "return"),
+)
+
+_WORDS = SuggestionPolicy(
+    matcher="word_boundary",
+    ship_words=(
+        "ship", "ships", "shipped", "shipping", "shipment", "shipments", "delivery", "deliveries", "deliver",
+        "delivered", "carrier", "courier", "tracking", "in transit", "lost package", "lost parcel",
+        "where is my order", "where's my order", "where is my package", "where's my package",
+        "where is my parcel", "where's my parcel", "still says processing", "still processing",
+        "hasn't arrived", "has not arrived", "not arrived", "never arrived", "didn't arrive",
+        "did not arrive", "haven't received my order", "haven't received my package", "haven't received it",
+    ),
+    refund_words=(
+        "refund", "refunds", "refunded", "return it", "return this", "return them", "return these",
+        "want to return", "like to return", "need to return", "start a return", "return label",
+        "return request", "send it back", "send them back", "damage", "damaged", "broken", "defective",
+        "replacement", "replace it", "store credit", "exchange", "faulty", "warranty", "money back",
+    ),
+    ship_tags=("shipping", "shipment", "delivery"),
+    refund_tags=("refund", "return"),
+    high_risk_words=(
+        "lawyer*", "attorney*", "lawsuit*", "legal", "sue you", "sue your", "sue them", "will sue",
+        "i'll sue", "to sue", "could sue", "suing", "small claims", "chargeback*", "charge back", "fraud*",
+        "scam*", "unauthorized charge", "unauthorised charge", "dispute the charge", "dispute this charge",
+        "dispute the payment", "disputing the charge", "disputing this charge", "bbb",
+        "better business bureau", "ftc", "reporter", "journalist", "police", "injury", "injuries", "injured",
+        "allergic", "allergy", "hospital*", "kill", "threat*",
+    ),
+    supervisor_words=(
+        "supervisor", "supervisors", "manager", "managers", "someone in charge", "somebody in charge",
+        "person in charge", "your boss", "escalate this",
+    ),
+    promise_words=("follow up", "follow-up", "get back to you", "call you back", "update you"),
+)  # fmt: skip
+
+_LADDER = RefundPolicy(
+    tiers=(
+        RefundTier(above=100, role=Role.LEAD, severity=Severity.WARN),
+        RefundTier(above=500, role=Role.MANAGER, severity=Severity.BLOCK),
+    )
+)
+
+_OVERRIDES = (
+    Overridable(code="refund.above_tier", role=Role.MANAGER),
+    Overridable(code="risk.high_risk_language", role=Role.MANAGER),
+    Overridable(code="risk.supervisor_requested", role=Role.LEAD),
+    Overridable(code="escalation.already_escalated", role=Role.LEAD),
+    Overridable(code="resolve.refund_pending", role=Role.MANAGER),
+    Overridable(code="resolve.return_in_progress", role=Role.MANAGER),
+    Overridable(code="suggestion.index_stale", role=Role.LEAD),
+)
+
+
+def profile(name: ProfileName) -> Policy:
+    """The policy a profile starts from.
+
+    `dry-run` is what training runs on; `parity` reproduces the legacy dashboard's figures; `pilot`
+    is for a live desk, with real-network timeouts and the lower refund limit.
+
+    Raises:
+        KeyError: for a name outside `PROFILES`.
+    """
+    dry_run = Policy(suggestions=_WORDS, refund=_LADDER, guardrails=GuardrailPolicy(overridable=_OVERRIDES))
+    return {
+        "dry-run": dry_run,
+        "parity": replace(
+            dry_run,
+            profile="parity",
+            sla=SlaPolicy(
+                minutes=30,
+                priority_minutes=30,
+                clock="conversation_created",
+                stop_on="never",
+                pause_statuses=(),
+            ),
+            suggestions=_LEGACY_WORDS,
+            measures=MeasurePolicy(percentile="nearest_rank", seconds_below_ten=True),
+        ),
+        "pilot": replace(
+            dry_run,
+            profile="pilot",
+            refund=RefundPolicy(tiers=(RefundTier(above=100, role=Role.MANAGER, severity=Severity.BLOCK),)),
+            delivery=DeliveryPolicy(timeout_ms=10_000, backoff_ms=1_000, settle_ms=30_000),
+        ),
+    }[name]
+
+
+def flatten(policy: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every leaf of a policy as (`sla.minutes`, 60), in declaration order; tuples and calendars are leaves."""
+    for f in fields(policy):  # type: ignore[arg-type]
+        value = getattr(policy, f.name)
+        path = f"{prefix}{f.name}"
+        if is_dataclass(value) and not isinstance(value, BusinessHours):
+            yield from flatten(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def diff(base: Policy, other: Policy) -> list[tuple[str, object, object]]:
+    """Leaves on which two policies differ, as (path, base value, other value)."""
+    theirs = dict(flatten(other))
+    return [(path, value, theirs[path]) for path, value in flatten(base) if theirs[path] != value]
+
+
+def check(policy: Policy) -> list[str]:
+    """What is wrong with a policy's numbers, in sentences; empty when they hold together."""
+    problems = []
+    for path, value in flatten(policy):
+        if isinstance(value, int) and not isinstance(value, bool) and value < 0:
+            problems.append(f"{path} is {value}; it cannot be below 0")
+    for path, value in (
+        ("sla.minutes", policy.sla.minutes),
+        ("delivery.max_attempts", policy.delivery.max_attempts),
+        ("delivery.timeout_ms", policy.delivery.timeout_ms),
+        ("alerts.min_samples", policy.alerts.min_samples),
+    ):
+        if value == 0:
+            problems.append(f"{path} is 0; it must be at least 1")
+    if policy.guardrails.index_stale_hours < policy.guardrails.index_fresh_hours:
+        problems.append(
+            "guardrails.index_stale_hours is below index_fresh_hours; blocking would come before warning"
+        )
+    if policy.alerts.failure_alert_percent < policy.alerts.failure_warn_percent:
+        problems.append("alerts.failure_alert_percent is below failure_warn_percent")
+    if not policy.escalation.reasons:
+        problems.append("escalation.reasons is empty; nobody could escalate")
+    if policy.labels.escalation.lower() not in {label.lower() for label in policy.labels.escalated}:
+        problems.append(
+            "labels.escalation is not among labels.escalated; an escalated case would not look escalated"
+        )
+    return problems

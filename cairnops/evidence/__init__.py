@@ -1,0 +1,1 @@
+"""Worksheets and reports: what a session leaves behind."""

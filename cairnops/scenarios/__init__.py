@@ -1,0 +1,1 @@
+"""Scenario packs: what a rehearsal is made of, how it is run, and how it is judged."""

@@ -1,0 +1,427 @@
+"""The ledger: facts read in one go, changes written in one transaction, and the rows everything else reads."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, and_, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from cairnops import codec
+from cairnops.domain.actions import numbered
+from cairnops.domain.changes import Change, Committed, Entry
+from cairnops.domain.conversations import Actor, Conversation
+from cairnops.domain.decisions import uid_of
+from cairnops.domain.requests import Facts, Flags, FollowUp, PastDecision, Prior
+from cairnops.domain.suggestions import Suggestion
+from cairnops.errors import NotFound, StaleFacts
+from cairnops.store import tables as t
+from cairnops.store.engine import reading, writing
+
+
+class SqlLedger:
+    """Everything that was committed, on one database."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.engine.dispose()
+
+    # Facts in, changes out: what the desk needs.
+
+    def facts(self, conversation: str, *, key: str, suggestion: str, session: str, flags: Flags) -> Facts:
+        """See `desk.ports.Ledger.facts`."""
+        with reading(self.engine) as c:
+            row = c.execute(select(t.conversation).where(t.conversation.c.id == conversation)).first()
+            if row is None:
+                raise NotFound(
+                    f"Conversation {conversation} is not in this workspace.",
+                    hint="cairnops dryrun run seeds a pack's conversations.",
+                )
+            shown = c.execute(select(t.suggestion.c.body).where(t.suggestion.c.uid == suggestion)).scalar()
+            prior = c.execute(select(t.request).where(t.request.c.key == key)).first()
+            made = c.execute(
+                select(t.decision.c["uid", "number", "action", "actor", "at"])
+                .where(t.decision.c.conversation_id == conversation, t.decision.c.scope == "ops")
+                .order_by(t.decision.c.number)
+            ).all()
+            promised = c.execute(
+                select(t.follow_up)
+                .where(t.follow_up.c.conversation_id == conversation)
+                .order_by(t.follow_up.c.seq)
+            ).all()
+            breaches = c.execute(
+                select(t.breach.c.breached_at).where(
+                    t.breach.c.customer_key == row.customer_key, t.breach.c.conversation_id != conversation
+                )
+            ).scalars()
+            started = c.execute(select(t.session.c.started_at).where(t.session.c.name == session)).scalar()
+            return Facts(
+                conversation=codec.read(Conversation, json.loads(row.body)),
+                version=row.version,
+                flags=flags,
+                suggestion=codec.read(Suggestion, json.loads(shown)) if shown else None,
+                suggestion_uid=suggestion if shown else "",
+                decisions=tuple(
+                    PastDecision(
+                        uid=d.uid, number=d.number, action=d.action, actor=d.actor, at=codec.moment(d.at)
+                    )
+                    for d in made
+                ),
+                follow_ups=tuple(
+                    FollowUp(owner=f.owner, due=codec.moment(f.due), text=f.text) for f in promised
+                ),
+                other_breaches=tuple(codec.moment(b) for b in breaches),
+                session_started_at=codec.moment(started) if started else None,
+                prior=Prior(
+                    fingerprint=prior.fingerprint,
+                    decision=prior.decision_uid,
+                    number=prior.number,
+                    refused=prior.refused,
+                    sentence=prior.sentence,
+                )
+                if prior
+                else None,
+            )
+
+    def commit(self, change: Change) -> Committed:
+        """See `desk.ports.Ledger.commit`."""
+        try:
+            with writing(self.engine) as c:
+                return self._commit(c, change)
+        except IntegrityError as error:
+            # Somebody else committed the same key between our read and our write.
+            raise StaleFacts from error
+
+    def _commit(self, c: Connection, change: Change) -> Committed:
+        version = self._version(c, change)
+        number, effects = 0, ()
+        if change.decision is not None:
+            number = _next_number(c)
+            decision = numbered(change.decision, number)
+            body = codec.canonical(codec.record(decision))
+            c.execute(
+                insert(t.decision).values(
+                    uid=decision.uid,
+                    number=number,
+                    scope=decision.scope.value,
+                    action=decision.action,
+                    actor=decision.actor.email,
+                    conversation_id=change.conversation,
+                    session=decision.session,
+                    request_key=decision.request_key,
+                    at=codec.stamp(decision.created_at),
+                    body=body,
+                    leaf_hash=codec.leaf_hash(body),
+                )
+            )
+        decision_uid = change.decision.uid if change.decision else ""
+        if change.keyed is not None:
+            c.execute(
+                insert(t.request).values(
+                    key=change.keyed.key,
+                    fingerprint=change.keyed.fingerprint,
+                    decision_uid=decision_uid,
+                    number=number,
+                    refused=change.keyed.refused,
+                    sentence=change.keyed.sentence,
+                )
+            )
+        if change.shown is not None:
+            uid, shown = change.shown
+            c.execute(
+                insert(t.suggestion).values(
+                    uid=uid,
+                    conversation_id=change.conversation,
+                    session=change.entry.session,
+                    at=codec.stamp(change.entry.at),
+                    body=codec.canonical(codec.plain(shown)),
+                )
+            )
+        if change.follow_up is not None:
+            c.execute(
+                insert(t.follow_up).values(
+                    conversation_id=change.conversation,
+                    session=change.entry.session,
+                    decision_uid=decision_uid,
+                    owner=change.follow_up.owner,
+                    due=codec.stamp(change.follow_up.due),
+                    text=change.follow_up.text,
+                    at=codec.stamp(change.entry.at),
+                )
+            )
+        effects = self._enqueue(c, change, decision_uid, number)
+        append(c, change.entry, {"decision": decision_uid, "number": number} if number else {})
+        return Committed(number=number, version=version, effects=effects)
+
+    def _version(self, c: Connection, change: Change) -> int:
+        """Check the version the facts were read at; a decision or a promise moves it on."""
+        now = c.execute(
+            select(t.conversation.c.version).where(t.conversation.c.id == change.conversation)
+        ).scalar_one()
+        if change.expect is None:
+            return int(now)
+        if now != change.expect:
+            raise StaleFacts
+        if change.decision is None and change.follow_up is None:
+            return int(now)
+        c.execute(
+            update(t.conversation)
+            .where(t.conversation.c.id == change.conversation)
+            .values(version=t.conversation.c.version + 1)
+        )
+        return int(now) + 1
+
+    def _enqueue(self, c: Connection, change: Change, decision_uid: str, number: int) -> tuple[str, ...]:
+        uids = []
+        for position, draft in enumerate(change.effects):
+            uid = uid_of(change.entry.at, "effect", change.entry.key, str(position))
+            c.execute(
+                insert(t.effect).values(
+                    uid=uid,
+                    run_key=f"cairnops-{uid}",
+                    decision_uid=decision_uid,
+                    number=number,
+                    conversation_id=change.conversation,
+                    session=change.entry.session,
+                    kind=draft.kind.value,
+                    payload=codec.canonical(dict(draft.payload)),
+                    state="ready",
+                    attempt=0,
+                    looks=0,
+                    last_error="",
+                    due_ms=0,
+                    owner="",
+                )
+            )
+            uids.append(uid)
+        return tuple(uids)
+
+    def observe(
+        self, conversation: Conversation, *, at: datetime, actor: Actor, breached_at: datetime | None
+    ) -> int:
+        """See `desk.ports.Ledger.observe`."""
+        body = codec.canonical(codec.plain(conversation))
+        with writing(self.engine) as c:
+            row = c.execute(
+                select(t.conversation.c["version", "body"]).where(t.conversation.c.id == conversation.id)
+            ).first()
+            if breached_at is not None:
+                self._breached(c, conversation, breached_at, at, actor)
+            if row is not None and row.body == body:
+                return int(row.version)
+            version = row.version + 1 if row is not None else 1
+            values = {
+                "version": version,
+                "customer_key": conversation.customer_key,
+                "body": body,
+                "at": codec.stamp(at),
+            }
+            if row is None:
+                c.execute(insert(t.conversation).values(id=conversation.id, **values))
+            else:
+                c.execute(
+                    update(t.conversation).where(t.conversation.c.id == conversation.id).values(**values)
+                )
+            append(
+                c,
+                Entry(
+                    kind="conversation.observed",
+                    at=at,
+                    actor=actor,
+                    conversation=conversation.id,
+                    body={"version": version, "sha256": codec.digest(body)},
+                ),
+            )
+            return int(version)
+
+    def _breached(
+        self, c: Connection, conversation: Conversation, breached_at: datetime, at: datetime, actor: Actor
+    ) -> None:
+        known = c.execute(
+            select(t.breach).where(
+                t.breach.c.conversation_id == conversation.id,
+                t.breach.c.breached_at == codec.stamp(breached_at),
+            )
+        ).first()
+        if known is not None:
+            return
+        c.execute(
+            insert(t.breach).values(
+                conversation_id=conversation.id,
+                breached_at=codec.stamp(breached_at),
+                customer_key=conversation.customer_key,
+            )
+        )
+        append(
+            c,
+            Entry(
+                kind="sla.breached",
+                at=at,
+                actor=actor,
+                conversation=conversation.id,
+                body={"breachedAt": codec.stamp(breached_at)},
+            ),
+        )
+
+    # What was committed, as rows.
+
+    def conversation(self, conversation: str) -> Conversation | None:
+        """The conversation as it was last observed, or None."""
+        with reading(self.engine) as c:
+            body = c.execute(
+                select(t.conversation.c.body).where(t.conversation.c.id == conversation)
+            ).scalar_one_or_none()
+        return codec.read(Conversation, json.loads(body)) if body else None
+
+    def suggestion(self, uid: str) -> Suggestion | None:
+        """The suggestion that was shown under that uid, or None."""
+        with reading(self.engine) as c:
+            body = c.execute(
+                select(t.suggestion.c.body).where(t.suggestion.c.uid == uid)
+            ).scalar_one_or_none()
+        return codec.read(Suggestion, json.loads(body)) if body else None
+
+    def known(self, key: str) -> bool:
+        """True when a request with that key has been committed."""
+        with reading(self.engine) as c:
+            return c.execute(select(t.request.c.key).where(t.request.c.key == key)).first() is not None
+
+    def decisions(
+        self,
+        *,
+        session: str = "",
+        conversation: str = "",
+        action: str = "",
+        actor: str = "",
+        scope: str = "",
+        uid: str = "",
+        number: int = 0,
+    ) -> list[dict[str, Any]]:
+        """Decision records in number order: the hashed body as data, plus `leafHash`; empty filters match all."""
+        d = t.decision.c
+        wanted = {
+            d.session: session, d.conversation_id: conversation, d.action: action, d.actor: actor,
+            d.scope: scope, d.uid: uid, d.number: number,
+        }  # fmt: skip
+        query = select(d["body", "leaf_hash"]).where(and_(True, *(k == v for k, v in wanted.items() if v)))
+        with reading(self.engine) as c:
+            rows = c.execute(query.order_by(d.number)).all()
+        return [{**json.loads(row.body), "leafHash": row.leaf_hash} for row in rows]
+
+    def deliveries(
+        self, *, session: str = "", decision: str = "", conversation: str = ""
+    ) -> list[dict[str, Any]]:
+        """Every effect with its state, in commit order; `final` and `attempts` hold what was recorded."""
+        e, s, a = t.effect.c, t.sync_event, t.attempt
+        wanted = {e.session: session, e.decision_uid: decision, e.conversation_id: conversation}
+        chosen = and_(True, *(k == v for k, v in wanted.items() if v))
+        with reading(self.engine) as c:
+            rows = c.execute(
+                select(
+                    t.effect, s.c.status, s.c.attempt.label("final_attempt"), s.c.error_code,
+                    s.c.duration_us, s.c.recovered, s.c.at.label("final_at"),
+                ).select_from(t.effect.outerjoin(s, s.c.effect_uid == e.uid)).where(chosen).order_by(e.seq)
+            ).all()  # fmt: skip
+            tries = c.execute(
+                select(a).join(t.effect, a.c.effect_uid == e.uid).where(chosen).order_by(e.seq, a.c.attempt)
+            ).all()
+        by_effect: dict[str, list[dict[str, Any]]] = {}
+        for row in tries:
+            by_effect.setdefault(row.effect_uid, []).append(
+                {
+                    "attempt": row.attempt,
+                    "at": row.at,
+                    "answer": row.answer,
+                    "error_code": row.error_code,
+                    "duration_us": row.duration_us,
+                }
+            )
+        return [
+            {
+                "uid": row.uid,
+                "run_key": row.run_key,
+                "decision": row.decision_uid,
+                "number": row.number,
+                "conversation": row.conversation_id,
+                "session": row.session,
+                "kind": row.kind,
+                "payload": json.loads(row.payload),
+                "state": row.state,
+                "final": {
+                    "status": row.status,
+                    "attempt": row.final_attempt,
+                    "error_code": row.error_code,
+                    "duration_us": row.duration_us,
+                    "recovered": bool(row.recovered),
+                    "at": row.final_at,
+                }
+                if row.status
+                else None,
+                "attempts": by_effect.get(row.uid, []),
+            }
+            for row in rows
+        ]
+
+    def events(self, *, session: str = "", conversation: str = "", kind: str = "") -> list[dict[str, Any]]:
+        """Audit events in the order they were committed."""
+        e = t.event.c
+        wanted = {e.session: session, e.conversation_id: conversation, e.kind: kind}
+        with reading(self.engine) as c:
+            rows = c.execute(
+                select(t.event).where(and_(True, *(k == v for k, v in wanted.items() if v))).order_by(e.seq)
+            ).all()
+        return [{**row._mapping, "body": json.loads(row.body)} for row in rows]
+
+    def follow_ups(self, *, session: str = "", conversation: str = "") -> list[dict[str, Any]]:
+        """Promises with owner and due time, oldest first."""
+        f = t.follow_up.c
+        wanted = {f.session: session, f.conversation_id: conversation}
+        with reading(self.engine) as c:
+            rows = c.execute(
+                select(t.follow_up)
+                .where(and_(True, *(k == v for k, v in wanted.items() if v)))
+                .order_by(f.seq)
+            ).all()
+        return [dict(row._mapping) for row in rows]
+
+    def counts(self) -> dict[str, int]:
+        """How many decisions, unfinished effects and events there are."""
+        with reading(self.engine) as c:
+            return {
+                "decisions": c.execute(select(func.count()).select_from(t.decision)).scalar_one(),
+                "undelivered": c.execute(
+                    select(func.count()).select_from(t.effect).where(t.effect.c.due_ms.is_not(None))
+                ).scalar_one(),
+                "events": c.execute(select(func.count()).select_from(t.event)).scalar_one(),
+            }
+
+
+def append(c: Connection, entry: Entry, more: dict[str, Any] | None = None) -> None:
+    """Append one audit event in the transaction at hand."""
+    c.execute(
+        insert(t.event).values(
+            at=codec.stamp(entry.at),
+            actor=entry.actor.email,
+            role=entry.actor.role.value,
+            kind=entry.kind,
+            conversation_id=entry.conversation,
+            session=entry.session,
+            key=entry.key,
+            code=entry.code,
+            body=json.dumps({**entry.body, **(more or {})}, ensure_ascii=False, sort_keys=True),
+        )
+    )
+
+
+def _next_number(c: Connection) -> int:
+    return int(
+        c.execute(
+            update(t.counter)
+            .where(t.counter.c.name == "decision")
+            .values(value=t.counter.c.value + 1)
+            .returning(t.counter.c.value)
+        ).scalar_one()
+    )

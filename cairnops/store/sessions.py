@@ -1,0 +1,331 @@
+"""Sessions on record: who was in them, what was probed, who worked which case, and what was noted by hand."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from cairnops import codec
+from cairnops.domain.changes import Entry
+from cairnops.domain.conversations import Actor, Role
+from cairnops.domain.gates import ProbeRecord
+from cairnops.domain.sessions import Session
+from cairnops.errors import CairnError, NotFound
+from cairnops.store import tables as t
+from cairnops.store.engine import reading, writing
+from cairnops.store.ledger import append
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Noted:
+    """A worksheet row somebody wrote by hand; `key` makes writing it twice one row."""
+
+    key: str
+    session: str
+    scenario: str
+    participant: Actor
+    conversation: str
+    outcome: str
+    note: str
+    at: datetime
+    owner: str = ""
+    due: datetime | None = None
+
+
+class SqlSessions:
+    """The sessions of one workspace."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+
+    def start(self, session: Session, actor: Actor) -> bool:
+        """Keep a new session; False when one of that name is already there (it stays as it is)."""
+        with writing(self._engine) as c:
+            if c.execute(select(t.session.c.name).where(t.session.c.name == session.name)).first():
+                return False
+            c.execute(
+                insert(t.session).values(
+                    name=session.name,
+                    state="open",
+                    body=codec.canonical(codec.plain(session)),
+                    started_at=codec.stamp(session.started_at),
+                )
+            )
+            self._tell(
+                c,
+                session.name,
+                "session.started",
+                session.started_at,
+                actor,
+                {
+                    "pack": session.pack,
+                    "participants": [p.email for p in session.participants],
+                    "flags": codec.plain(session.flags),
+                    "policy": session.policy_hash,
+                },
+            )
+            return True
+
+    def get(self, name: str) -> Session:
+        """The session of that name.
+
+        Raises:
+            NotFound: naming the sessions there are.
+        """
+        with reading(self._engine) as c:
+            body = c.execute(select(t.session.c.body).where(t.session.c.name == name)).scalar_one_or_none()
+            names = list(c.execute(select(t.session.c.name).order_by(t.session.c.name)).scalars())
+        if body is None:
+            there = ", ".join(names) or "none yet"
+            raise NotFound(
+                f"No session is called {name}.", hint=f"Sessions: {there}. Start one: cairnops session start."
+            )
+        return codec.read(Session, json.loads(body))
+
+    def state(self, name: str) -> str:
+        """`open`, `closed`, or empty when there is no such session."""
+        with reading(self._engine) as c:
+            return c.execute(select(t.session.c.state).where(t.session.c.name == name)).scalar() or ""
+
+    def join(self, name: str, participant: Actor, at: datetime) -> None:
+        """Add somebody who was not on the list; harmless when they are."""
+        session = self.get(name)
+        if any(p.email == participant.email for p in session.participants):
+            return
+        grown = codec.plain(session)
+        grown["participants"].append(codec.plain(participant))
+        with writing(self._engine) as c:
+            c.execute(update(t.session).where(t.session.c.name == name).values(body=codec.canonical(grown)))
+            self._tell(c, name, "session.joined", at, participant, {"role": participant.role.value})
+
+    def close(self, name: str, actor: Actor, at: datetime) -> bool:
+        """Close the session; False when it was closed already.
+
+        Raises:
+            NotFound: when there is none of that name.
+        """
+        self.get(name)
+        with writing(self._engine) as c:
+            closed = c.execute(
+                update(t.session)
+                .where(t.session.c.name == name, t.session.c.state == "open")
+                .values(state="closed")
+            )
+            if closed.rowcount != 1:
+                return False
+            self._tell(c, name, "session.closed", at, actor, {})
+            return True
+
+    def all(self) -> list[dict[str, Any]]:
+        """Name, state, pack, start, and how many decisions, by start then name."""
+        with reading(self._engine) as c:
+            rows = c.execute(select(t.session).order_by(t.session.c.started_at, t.session.c.name)).all()
+            counts = dict(
+                c.execute(
+                    select(t.decision.c.session, func.count())
+                    .where(t.decision.c.scope == "ops")
+                    .group_by(t.decision.c.session)
+                )
+                .tuples()
+                .all()
+            )
+        return [
+            {
+                "name": row.name,
+                "state": row.state,
+                "pack": json.loads(row.body)["pack"],
+                "startedAt": row.started_at,
+                "participants": [p["email"] for p in json.loads(row.body)["participants"]],
+                "decisions": counts.get(row.name, 0),
+            }
+            for row in rows
+        ]
+
+    def assign(self, session: str, scenario: str, operator: str, wanted: str) -> str:
+        """The conversation this operator works this scenario on; the first free variant of `wanted` when new.
+
+        The first to come gets the pack's own id, the next the same with 2, 3, … in front, so two people
+        (or two sessions) never share a conversation.
+        """
+        mine = (
+            t.assignment.c.session == session,
+            t.assignment.c.scenario == scenario,
+            t.assignment.c.operator == operator,
+        )
+        with writing(self._engine) as c:
+            known = c.execute(select(t.assignment.c.conversation_id).where(*mine)).scalar_one_or_none()
+            if known is not None:
+                return str(known)
+            taken = set(c.execute(select(t.assignment.c.conversation_id)).scalars())
+            taken |= set(c.execute(select(t.conversation.c.id)).scalars())
+            number, free = 1, wanted
+            while free in taken:
+                number += 1
+                free = f"{number}{wanted}"
+            c.execute(
+                insert(t.assignment).values(
+                    session=session, scenario=scenario, operator=operator, conversation_id=free
+                )
+            )
+            return free
+
+    def assignments(self, session: str) -> list[dict[str, str]]:
+        """Who works which scenario on which conversation."""
+        with reading(self._engine) as c:
+            rows = c.execute(
+                select(t.assignment)
+                .where(t.assignment.c.session == session)
+                .order_by(t.assignment.c.operator, t.assignment.c.scenario)
+            ).all()
+        return [dict(row._mapping) for row in rows]
+
+    def probed(self, session: str, record: ProbeRecord, actor: Actor) -> None:
+        """Keep one measurement."""
+        with writing(self._engine) as c:
+            c.execute(
+                insert(t.probe).values(
+                    session=session,
+                    name=record.name,
+                    at=codec.stamp(record.at),
+                    status=record.status,
+                    latency_ms=record.latency_ms or 0,
+                    detail=record.detail,
+                )
+            )
+            self._tell(
+                c,
+                session,
+                "gate.probed",
+                record.at,
+                actor,
+                {"probe": record.name, "status": record.status, "detail": record.detail},
+            )
+
+    def probes(self, session: str) -> list[ProbeRecord]:
+        """Every measurement of the session, oldest first."""
+        with reading(self._engine) as c:
+            rows = c.execute(
+                select(t.probe).where(t.probe.c.session == session).order_by(t.probe.c.seq)
+            ).all()
+        return [
+            ProbeRecord(
+                name=row.name,
+                status=row.status,
+                at=codec.moment(row.at),
+                latency_ms=row.latency_ms,
+                detail=row.detail,
+            )
+            for row in rows
+        ]
+
+    def note(self, row: Noted) -> bool:
+        """Keep a worksheet row; False when its key is already there."""
+        try:
+            with writing(self._engine) as c:
+                c.execute(
+                    insert(t.worksheet).values(
+                        key=row.key,
+                        session=row.session,
+                        scenario=row.scenario,
+                        participant=row.participant.email,
+                        conversation_id=row.conversation,
+                        outcome=row.outcome,
+                        note=row.note,
+                        owner=row.owner,
+                        due=codec.stamp(row.due) if row.due else "",
+                        at=codec.stamp(row.at),
+                    )
+                )
+                self._tell(
+                    c,
+                    row.session,
+                    "worksheet.noted",
+                    row.at,
+                    row.participant,
+                    {"outcome": row.outcome, "scenario": row.scenario},
+                    conversation=row.conversation,
+                )
+        except IntegrityError:
+            return False
+        return True
+
+    def notes(self, session: str, scenario: str = "", participant: str = "") -> list[dict[str, Any]]:
+        """The worksheet rows written by hand, in the order written."""
+        query = select(t.worksheet).where(t.worksheet.c.session == session).order_by(t.worksheet.c.seq)
+        if scenario:
+            query = query.where(t.worksheet.c.scenario == scenario)
+        if participant:
+            query = query.where(t.worksheet.c.participant == participant)
+        with reading(self._engine) as c:
+            return [dict(row._mapping) for row in c.execute(query).all()]
+
+    def ran(
+        self,
+        session: str,
+        scenario: str,
+        operator: Actor,
+        at: datetime,
+        *,
+        passed: bool,
+        body: dict[str, Any],
+    ) -> None:
+        """Keep a scenario's result; an identical one is kept once."""
+        text = codec.canonical(body)
+        values = {
+            "session": session,
+            "scenario": scenario,
+            "operator": operator.email,
+            "digest": codec.digest(text),
+        }
+        with writing(self._engine) as c:
+            same = [t.run.c[name] == value for name, value in values.items()]
+            if c.execute(select(t.run.c.seq).where(*same)).first():
+                return
+            c.execute(insert(t.run).values(**values, at=codec.stamp(at), passed=int(passed), body=text))
+            self._tell(c, session, "scenario.ran", at, operator, {"scenario": scenario, "passed": passed})
+
+    def runs(self, session: str) -> list[dict[str, Any]]:
+        """The newest result of every scenario and operator, in the order they were run."""
+        with reading(self._engine) as c:
+            rows = c.execute(select(t.run).where(t.run.c.session == session).order_by(t.run.c.seq)).all()
+        newest = {(row.scenario, row.operator): row for row in rows}
+        return [
+            {
+                "scenario": row.scenario,
+                "operator": row.operator,
+                "at": row.at,
+                "passed": bool(row.passed),
+                **json.loads(row.body),
+            }
+            for row in sorted(newest.values(), key=lambda r: r.seq)
+        ]
+
+    def _tell(
+        self,
+        c: Connection,
+        session: str,
+        kind: str,
+        at: datetime,
+        actor: Actor,
+        body: dict[str, Any],
+        conversation: str = "",
+    ) -> None:
+        append(c, Entry(kind=kind, at=at, actor=actor, session=session, conversation=conversation, body=body))
+
+
+def participant(text: str) -> Actor:
+    """`email` or `email:role` as an actor.
+
+    Raises:
+        CairnError: naming the roles there are.
+    """
+    email, _, role = text.partition(":")
+    roles = [r.value for r in Role]
+    if "@" not in email or (role and role not in roles):
+        raise CairnError(
+            f"{text!r} is no participant.", hint=f"Write email or email:role, role one of {', '.join(roles)}."
+        )
+    return Actor(email=email, role=Role(role) if role else Role.OPERATOR)

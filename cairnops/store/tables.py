@@ -1,0 +1,296 @@
+"""The ledger's tables, and the triggers that make "append-only" the database's word and not ours."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+#: The layout of these tables; an older workspace is refused with the command that mends it.
+SCHEMA_VERSION = 1
+
+# Autoincrementing keys must be plain INTEGER on SQLite and BIGINT on PostgreSQL.
+_Seq = BigInteger().with_variant(Integer, "sqlite")
+_Uid = String(40)
+_At = String(24)
+
+meta = Table(
+    "meta", metadata, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False)
+)
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+conversation = Table(
+    "conversation",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("customer_key", String(200), nullable=False, index=True),
+    Column("body", Text, nullable=False),
+    Column("at", _At, nullable=False),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    Column("at", _At, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("conversation_id", String(40), nullable=False, index=True),
+    Column("session", String(80), nullable=False, index=True),
+    Column("key", String(400), nullable=False),
+    Column("code", String(60), nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+request = Table(
+    "request",
+    metadata,
+    Column("key", String(400), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("decision_uid", _Uid, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("refused", String(60), nullable=False),
+    Column("sentence", Text, nullable=False),
+)
+
+decision = Table(
+    "decision",
+    metadata,
+    Column("uid", _Uid, primary_key=True),
+    Column("number", BigInteger, nullable=False, unique=True),
+    Column("scope", String(10), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("conversation_id", String(40), nullable=False),
+    Column("session", String(80), nullable=False),
+    Column("request_key", String(400), nullable=False, unique=True),
+    Column("at", _At, nullable=False),
+    #: RFC 8785 text; the hash is over exactly these bytes.
+    Column("body", Text, nullable=False),
+    Column("leaf_hash", String(64), nullable=False),
+    Index("decision_by_conversation", "conversation_id", "number"),
+    Index("decision_by_session", "session", "number"),
+)
+
+effect = Table(
+    "effect",
+    metadata,
+    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    Column("uid", _Uid, nullable=False, unique=True),
+    Column("run_key", String(80), nullable=False, unique=True),
+    Column("decision_uid", _Uid, nullable=False, index=True),
+    Column("number", BigInteger, nullable=False),
+    Column("conversation_id", String(40), nullable=False),
+    Column("session", String(80), nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("payload", Text, nullable=False),
+    #: ready, sending, looking, or the lower-case final status.
+    Column("state", String(10), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    #: Look-ups of the present attempt that stayed without an answer.
+    Column("looks", Integer, nullable=False),
+    Column("last_error", String(40), nullable=False),
+    #: The effect's only clock (epoch milliseconds): next try, next look-up, or end of lease; NULL when finished.
+    Column("due_ms", BigInteger),
+    Column("owner", String(40), nullable=False),
+)
+Index("effect_due", effect.c.due_ms, sqlite_where=effect.c.due_ms.is_not(None))
+Index("effect_open", effect.c.conversation_id, effect.c.seq, sqlite_where=effect.c.due_ms.is_not(None))
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("effect_uid", _Uid, ForeignKey("effect.uid"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("at", _At, nullable=False),
+    #: ok, reject, retry, unknown, or lost (the worker died before it could say).
+    Column("answer", String(10), nullable=False),
+    Column("error_code", String(40), nullable=False),
+    #: Microseconds; NULL for a lost attempt, whose end nobody saw.
+    Column("duration_us", BigInteger),
+)
+
+sync_event = Table(
+    "sync_event",
+    metadata,
+    Column("effect_uid", _Uid, ForeignKey("effect.uid"), primary_key=True),
+    Column("status", String(10), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("error_code", String(40), nullable=False),
+    Column("duration_us", BigInteger),
+    #: True when a look-up, not the attempt itself, told that it had been delivered.
+    Column("recovered", Integer, nullable=False),
+    Column("at", _At, nullable=False),
+)
+
+suggestion = Table(
+    "suggestion",
+    metadata,
+    Column("uid", _Uid, primary_key=True),
+    Column("conversation_id", String(40), nullable=False),
+    Column("session", String(80), nullable=False),
+    Column("at", _At, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+follow_up = Table(
+    "follow_up",
+    metadata,
+    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    Column("conversation_id", String(40), nullable=False, index=True),
+    Column("session", String(80), nullable=False),
+    Column("decision_uid", _Uid, nullable=False),
+    Column("owner", String(200), nullable=False),
+    Column("due", _At, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("at", _At, nullable=False),
+)
+
+breach = Table(
+    "breach",
+    metadata,
+    Column("conversation_id", String(40), primary_key=True),
+    Column("breached_at", _At, primary_key=True),
+    Column("customer_key", String(200), nullable=False, index=True),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("started_at", _At, nullable=False),
+)
+
+assignment = Table(
+    "assignment",
+    metadata,
+    Column("session", String(80), primary_key=True),
+    Column("scenario", String(80), primary_key=True),
+    Column("operator", String(200), primary_key=True),
+    Column("conversation_id", String(40), nullable=False, unique=True),
+)
+
+probe = Table(
+    "probe",
+    metadata,
+    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    Column("session", String(80), nullable=False, index=True),
+    Column("name", String(40), nullable=False),
+    Column("at", _At, nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("latency_ms", Integer, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+worksheet = Table(
+    "worksheet",
+    metadata,
+    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    Column("key", String(400), nullable=False, unique=True),
+    Column("session", String(80), nullable=False, index=True),
+    Column("scenario", String(80), nullable=False),
+    Column("participant", String(200), nullable=False),
+    Column("conversation_id", String(40), nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("owner", String(200), nullable=False),
+    Column("due", _At, nullable=False),
+    Column("at", _At, nullable=False),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    Column("session", String(80), nullable=False),
+    Column("scenario", String(80), nullable=False),
+    Column("operator", String(200), nullable=False),
+    Column("at", _At, nullable=False),
+    Column("passed", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    UniqueConstraint("session", "scenario", "operator", "digest"),
+)
+
+#: Tables that only ever grow.
+APPEND_ONLY = (
+    event, request, decision, attempt, sync_event, suggestion, follow_up, breach, assignment, probe, worksheet, run,
+)  # fmt: skip
+
+#: What of an effect may never change: where it goes, what it says, and the key it travels under.
+_EFFECT_FIXED = (
+    "uid", "run_key", "decision_uid", "number", "conversation_id", "session", "kind", "payload",
+)  # fmt: skip
+
+
+def sqlite_triggers() -> list[str]:
+    """The statements that make SQLite refuse what the ledger forbids.
+
+    `INSERT OR REPLACE` deletes without firing delete triggers unless recursive triggers are on, so a
+    row that is already there is also refused before the insert.
+    """
+    out: list[str] = []
+    for table in APPEND_ONLY:
+        for verb in ("UPDATE", "DELETE"):
+            out.append(
+                f"CREATE TRIGGER IF NOT EXISTS {table.name}_no_{verb.lower()} BEFORE {verb} ON {table.name} "
+                f"BEGIN SELECT RAISE(ABORT, '{table.name} is append-only'); END"
+            )
+        for columns in _unique_sets(table):
+            same = " AND ".join(f"{c} = NEW.{c}" for c in columns)
+            out.append(
+                f"CREATE TRIGGER IF NOT EXISTS {table.name}_no_replace_{'_'.join(columns)} "
+                f"BEFORE INSERT ON {table.name} WHEN EXISTS (SELECT 1 FROM {table.name} WHERE {same}) "
+                f"BEGIN SELECT RAISE(ABORT, '{table.name} is append-only: the row is already there'); END"
+            )
+    changed = " OR ".join(f"OLD.{c} IS NOT NEW.{c}" for c in _EFFECT_FIXED)
+    out.append(
+        f"CREATE TRIGGER IF NOT EXISTS effect_fixed BEFORE UPDATE ON effect WHEN {changed} "
+        "BEGIN SELECT RAISE(ABORT, 'an effect never changes what it does'); END"
+    )
+    out.append(
+        "CREATE TRIGGER IF NOT EXISTS effect_finished BEFORE UPDATE ON effect WHEN OLD.due_ms IS NULL "
+        "BEGIN SELECT RAISE(ABORT, 'the effect is finished'); END"
+    )
+    out.append(
+        "CREATE TRIGGER IF NOT EXISTS effect_no_delete BEFORE DELETE ON effect "
+        "BEGIN SELECT RAISE(ABORT, 'an effect is never dropped'); END"
+    )
+    for columns in (("uid",), ("run_key",)):
+        out.append(
+            f"CREATE TRIGGER IF NOT EXISTS effect_no_replace_{columns[0]} BEFORE INSERT ON effect "
+            f"WHEN EXISTS (SELECT 1 FROM effect WHERE {columns[0]} = NEW.{columns[0]}) "
+            "BEGIN SELECT RAISE(ABORT, 'the effect is already there'); END"
+        )
+    return out
+
+
+def _unique_sets(table: Table) -> list[tuple[str, ...]]:
+    sets = [tuple(c.name for c in table.primary_key.columns)]
+    sets += [(c.name,) for c in table.columns if c.unique]
+    sets += [
+        tuple(c.name for c in constraint.columns)
+        for constraint in table.constraints
+        if isinstance(constraint, UniqueConstraint) and len(constraint.columns) > 1
+    ]
+    # An autoincremented key is NULL before the insert and cannot collide by equality.
+    return list(dict.fromkeys(s for s in sets if s))

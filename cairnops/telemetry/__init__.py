@@ -1,0 +1,1 @@
+"""NDJSON in and out: whole files, counted lines, nothing dropped silently."""

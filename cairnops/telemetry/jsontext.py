@@ -1,0 +1,76 @@
+"""Which texts are JSON: the standard's, without Python's extras, and how a value is taken off its front."""
+
+import json
+import re
+from typing import Any
+
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class NonFinite(ValueError):
+    """NaN or an infinity stands where JSON allows only a number."""
+
+
+def _refuse(constant: str) -> None:
+    raise NonFinite(f"{constant} is not a JSON number")
+
+
+def _integer(digits: str) -> int | float:
+    # Python refuses to read an integer of more than 4300 digits; as a float it is an infinity, as elsewhere.
+    return int(digits) if len(digits) < 4000 else float(digits)
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse, parse_int=_integer)
+_FAST = json.JSONDecoder(parse_constant=_refuse)
+_NULLING = json.JSONDecoder(parse_constant=lambda _: None, parse_int=_integer)
+
+
+def parse(text: str, *, non_finite_as_null: bool = False) -> Any:
+    """The one JSON value `text` is. Half of a surrogate pair becomes U+FFFD, for it cannot be written again.
+
+    Raises:
+        NonFinite: for NaN, Infinity or -Infinity, unless they are to be null.
+        ValueError: for anything else that is not JSON.
+        RecursionError: for nesting too deep to follow.
+    """
+    if non_finite_as_null:
+        return _mended(_NULLING.decode(text), text)
+    try:
+        value = _FAST.decode(text)
+    except (json.JSONDecodeError, NonFinite):
+        raise
+    except ValueError:
+        value = _STRICT.decode(text)
+    return _mended(value, text)
+
+
+def parse_first(text: str, at: int) -> tuple[Any, int, tuple[str, ...]]:
+    """The JSON value that starts at `at`, where it ends, and `("non-finite",)` if NaN was read as null.
+
+    Raises:
+        ValueError, RecursionError: as `parse`.
+    """
+    try:
+        value, end = _STRICT.raw_decode(text, at)
+        repairs: tuple[str, ...] = ()
+    except NonFinite:
+        value, end = _NULLING.raw_decode(text, at)
+        repairs = ("non-finite",)
+    return _mended(value, text, at, end), end, repairs
+
+
+def _mended(value: Any, text: str, start: int = 0, end: int | None = None) -> Any:
+    if _ESCAPED_SURROGATE.search(text, start, len(text) if end is None else end):
+        return _without_lone_surrogates(value)
+    return value
+
+
+def _without_lone_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _LONE_SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_without_lone_surrogates(inner) for inner in value]
+    if isinstance(value, dict):
+        return {_without_lone_surrogates(k): _without_lone_surrogates(v) for k, v in value.items()}
+    return value

@@ -1,0 +1,214 @@
+"""The wiring: a folder becomes a database, a policy, keys and a desk; every driver starts here."""
+
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cairnops.desk.desk import Desk
+from cairnops.domain.policy import PROFILES, Policy
+from cairnops.domain.requests import Flags
+from cairnops.errors import WorkspaceError
+from cairnops.settings import PolicyInForce, Settings, load_policy
+from cairnops.store.engine import open_sqlite
+from cairnops.store.ledger import SqlLedger
+from cairnops.store.outbox import SqlOutbox
+from cairnops.store.sessions import SqlSessions
+from cairnops.telemetry.writer import write_whole
+
+if TYPE_CHECKING:
+    from cairnops.connectors.chatwoot.client import ChatwootClient
+
+_POLICY_FILE = """\
+# The rules' numbers for this workspace. `profile` is where they start from ({profiles});
+# below it stands only what differs. `cairnops policy show` prints every key with its value.
+profile: {profile}
+
+# sla:
+#   minutes: 45
+# guardrails:
+#   no_ack_hours: 12
+"""
+
+
+def now() -> datetime:
+    """The machine's clock, UTC, whole milliseconds: what a driver passes down when its day is real."""
+    at = datetime.now(UTC)
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def mint() -> str:
+    """A key for a form that is being drawn."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remote:
+    """The help desk in use: where it is, and the token of its simulator when it is ours."""
+
+    base_url: str
+    account_id: int
+    token: str
+    simulated: bool
+
+
+class Workspace:
+    """One folder: `cairnops.db`, `policy.yaml`, `keys/`, `artifacts/`, and the simulator's state."""
+
+    def __init__(self, root: Path, settings: Settings, *, made: tuple[str, ...]):
+        self.root, self.settings = root, settings
+        #: What this opening had to make, for the driver to say so; empty when all was there.
+        self.made = made
+        self.policy_file = root / "policy.yaml"
+        self.artifacts = root / "artifacts"
+        self._in_force: PolicyInForce | None = None
+        self._engine = open_sqlite(root / "cairnops.db")
+        self.ledger = SqlLedger(self._engine)
+        self.outbox = SqlOutbox(self._engine)
+        self.sessions = SqlSessions(self._engine)
+
+    @classmethod
+    def open(cls, root: Path, settings: Settings, *, profile: str = "dry-run") -> "Workspace":
+        """Open the workspace, making whatever is missing.
+
+        Raises:
+            WorkspaceError: when the folder or its database cannot be used, with what to do.
+        """
+        made: list[str] = []
+        try:
+            if root.exists() and not root.is_dir():
+                raise WorkspaceError(
+                    f"{root} is a file, not a workspace folder.", hint="Choose another --workspace."
+                )
+            for folder in (root, root / "artifacts", root / "keys"):
+                if not folder.exists():
+                    folder.mkdir(parents=True, exist_ok=True)
+                    made.append(f"{folder.name}/" if folder != root else f"{root}/")
+            if not (root / "policy.yaml").exists():
+                text = _POLICY_FILE.format(profile=profile, profiles=", ".join(PROFILES))
+                write_whole(root / "policy.yaml", text)
+                made.append("policy.yaml")
+            if not (root / "keys" / "ledger.key").exists():
+                _make_key(root / "keys")
+                made.append("keys/ledger.key")
+            if not (root / "cairnops.db").exists():
+                made.append("cairnops.db")
+        except OSError as error:
+            raise WorkspaceError(
+                f"{root} cannot be used: {error.strerror or error}.", hint="Choose another --workspace."
+            ) from None
+        return cls(root, settings, made=tuple(made))
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.ledger.close()
+
+    def __enter__(self) -> "Workspace":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def in_force(self) -> PolicyInForce:
+        """The policy, and who set which value."""
+        if self._in_force is None:
+            self._in_force = load_policy(self.policy_file, self.settings)
+        return self._in_force
+
+    @property
+    def policy(self) -> Policy:
+        """The rules' numbers in force."""
+        return self.in_force.policy
+
+    def use(self, policy: Policy) -> None:
+        """Work under another policy from here on (a switched-off rule, a back-test)."""
+        self._in_force = replace(self.in_force, policy=policy)
+
+    @property
+    def flags(self) -> Flags:
+        """The two switches as the environment sets them."""
+        return Flags(
+            modal_approvals=self.settings["FEATURE_MODAL_APPROVALS"],
+            ai_escalations=self.settings["FEATURE_AI_ESCALATIONS"],
+        )
+
+    def desk(self, clock: Callable[[], datetime] = now, flags: Flags | None = None) -> Desk:
+        """A desk on this ledger; `clock` and `flags` default to the real ones."""
+        return Desk(
+            self.ledger, self.policy, flags or self.flags, clock, self.settings["CAIRNOPS_SHOP_DOMAIN"]
+        )
+
+    def artifact_folder(self, session: str) -> Path:
+        """Where a session's files go."""
+        folder = self.artifacts / (session or "workspace")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @contextmanager
+    def help_desk(self) -> Iterator[Remote]:
+        """The help desk the settings name; without one, the simulator, started for as long as it is needed."""
+        base = self.settings["CHATWOOT_BASE_URL"]
+        if base:
+            if not self.settings["CHATWOOT_API_TOKEN"]:
+                raise WorkspaceError(
+                    "CHATWOOT_BASE_URL is set and CHATWOOT_API_TOKEN is not.",
+                    hint="Set CHATWOOT_API_TOKEN, or unset CHATWOOT_BASE_URL to use the simulator.",
+                )
+            yield Remote(
+                base_url=base,
+                account_id=self.settings["CHATWOOT_ACCOUNT_ID"],
+                token=self.settings["CHATWOOT_API_TOKEN"],
+                simulated=False,
+            )
+            return
+        from cairnops.connectors.chatwoot.simulator import ChatwootSimulator
+
+        token = secrets.token_hex(16)
+        account = self.settings["CHATWOOT_ACCOUNT_ID"]
+        with ChatwootSimulator(self.root / "simulator.db", token, account) as simulator:
+            yield Remote(base_url=simulator.base_url, account_id=account, token=token, simulated=True)
+
+    def client(self, remote: Remote) -> "ChatwootClient":
+        """The Chatwoot client for that help desk, under the policy's hard deadline."""
+        from cairnops.connectors.chatwoot.client import ChatwootClient
+
+        return ChatwootClient(
+            remote.base_url, remote.account_id, remote.token, timeout_ms=self.policy.delivery.timeout_ms
+        )
+
+    async def deliver(
+        self,
+        client: "ChatwootClient",
+        stamp: Callable[[], datetime] = now,
+        told: Callable[[str, int, str], None] = lambda *_: None,
+    ) -> int:
+        """Deliver every unfinished effect; returns how many ended. See `Worker.drain`."""
+        from cairnops.connectors.worker import Worker
+
+        owner = f"{socket.gethostname()[:12]}-{os.getpid()}-{secrets.token_hex(4)}"
+        worker = Worker(self.outbox, client, self.policy.delivery, owner=owner, stamp=stamp)
+        return await worker.drain(told=told)
+
+
+def _make_key(folder: Path) -> None:
+    """An Ed25519 key for sealing the ledger, readable by its owner only."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    descriptor = os.open(folder / "ledger.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(private)
+    write_whole(folder / "ledger.pub", public)
