@@ -1,15 +1,21 @@
 """Every setting in one table, and the policy in force: environment and policy file are read here only."""
 
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
-from cairnops.domain import calendar
+from cairnops.domain import calendar, guardrails
 from cairnops.domain import policy as policies
 from cairnops.domain.policy import Policy
 from cairnops.errors import PolicyError, SettingError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
@@ -24,13 +30,33 @@ def _flag(text: str) -> bool:
 
 def _whole(text: str) -> int:
     value = int(text)
-    if value <= 0:
+    if not 0 < value <= 1_000_000:
         raise ValueError
     return value
 
 
+def _word(text: str) -> str:
+    """One run of printable ASCII; a token copied with its line end is meant without it."""
+    text = text.strip()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError
+    return text
+
+
+def _email(text: str) -> str:
+    name, _, domain = _word(text).rpartition("@")
+    if not name or not domain:
+        raise ValueError
+    return text.strip()
+
+
 def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")) or len(text.split("://", 1)[1]) == 0:
+    text = _word(text)
+    parts = urlsplit(text)
+    # A password in an address would be shown wherever the address is.
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise ValueError
+    if parts.query or parts.fragment or parts.port == 0:
         raise ValueError
     return text.rstrip("/")
 
@@ -56,13 +82,18 @@ _FLAG_WORDS = "1/0, true/false, yes/no, on/off"
 SETTINGS: tuple[Setting, ...] = (
     Setting(name="CAIRNOPS_HOME", default=".cairnops", help="The workspace folder.", accepted="a path"),
     Setting(
-        name="CAIRNOPS_ACTOR", default="", help="Who acts when a command has no --as.", accepted="an e-mail"
+        name="CAIRNOPS_ACTOR",
+        default="",
+        help="Who acts when a command has no --as.",
+        accepted="an e-mail address",
+        parse=_email,
     ),
     Setting(
         name="CAIRNOPS_SHOP_DOMAIN",
         default="practice.example",
         help="The shop written into every decision.",
-        accepted="a domain",
+        accepted="a domain, without blanks",
+        parse=_word,
     ),
     Setting(
         name="FEATURE_MODAL_APPROVALS",
@@ -84,28 +115,29 @@ SETTINGS: tuple[Setting, ...] = (
         name="CHATWOOT_SLA_MINUTES",
         default=None,
         help="Overrides sla.minutes of the policy.",
-        accepted="a whole number of minutes above 0",
+        accepted="a whole number of minutes from 1 to 1000000",
         parse=_whole,
     ),
     Setting(
         name="CHATWOOT_BASE_URL",
         default="",
         help="The Chatwoot to work against; empty uses the simulator of the workspace.",
-        accepted="an http:// or https:// address",
+        accepted="an http:// or https:// address, without user, password and query",
         parse=_url,
     ),
     Setting(
         name="CHATWOOT_ACCOUNT_ID",
         default=1,
         help="The Chatwoot account.",
-        accepted="a whole number above 0",
+        accepted="a whole number from 1 to 1000000",
         parse=_whole,
     ),
     Setting(
         name="CHATWOOT_API_TOKEN",
         default="",
         help="The token of a Chatwoot agent.",
-        accepted="a token",
+        accepted="a token: printable characters, no blanks",
+        parse=_word,
         secret=True,
         aliases=("CHATWOOT_TOKEN", "CHATWOOT_ACCESS_TOKEN"),
     ),
@@ -113,14 +145,15 @@ SETTINGS: tuple[Setting, ...] = (
         name="SUPABASE_URL",
         default="",
         help="The Supabase project the log is mirrored to.",
-        accepted="an http:// or https:// address",
+        accepted="an http:// or https:// address, without user, password and query",
         parse=_url,
     ),
     Setting(
         name="SUPABASE_SERVICE_KEY",
         default="",
         help="The Supabase service key.",
-        accepted="a key",
+        accepted="a key: printable characters, no blanks",
+        parse=_word,
         secret=True,
     ),
 )
@@ -141,14 +174,17 @@ class Settings:
         self._values: dict[str, Any] = {}
         self._sources: dict[str, str] = {}
         for setting in SETTINGS:
-            name = next((n for n in (setting.name, *setting.aliases) if n in environ), None)
-            if name is None or (environ[name] == "" and setting.parse is not _flag):
+            # For a flag an empty text means off; anything else that is empty counts as not set.
+            names = (n for n in (setting.name, *setting.aliases) if n in environ)
+            name = next((n for n in names if setting.parse is _flag or environ[n].strip()), None)
+            if name is None:
                 self._values[setting.name], self._sources[setting.name] = setting.default, "default"
                 continue
             try:
                 self._values[setting.name] = setting.parse(environ[name])
             except ValueError:
-                shown = "the value given" if setting.secret else repr(environ[name])
+                hidden = setting.secret or (setting.parse is _url and "@" in environ[name])
+                shown = "the value given" if hidden else ascii(environ[name])
                 raise SettingError(
                     f"{name}: {shown} is not accepted.", hint=f"Accepted: {setting.accepted}."
                 ) from None
@@ -157,6 +193,10 @@ class Settings:
     def __getitem__(self, name: str) -> Any:
         """The value in force."""
         return self._values[name]
+
+    def given(self, name: str) -> bool:
+        """Whether somebody set it, as opposed to the default."""
+        return self._sources[name] != "default"
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(self._values)})"
@@ -200,64 +240,157 @@ def load_policy(path: Path | None, settings: Settings) -> PolicyInForce:
     """The policy of a file on top of its profile, with the environment's overrides on top of both.
 
     The file names a `profile` and the values that differ from it. No file means the `dry-run` profile.
+    CHATWOOT_SLA_MINUTES also lowers `sla.priority_minutes` where that would be longer: an urgent case
+    never waits longer than any other.
 
     Raises:
-        PolicyError: naming the file, the key and what is accepted.
+        PolicyError: naming the file, and of each problem the key, the value given and what is accepted.
     """
-    data = _policy_data(path)
+    data = _policy_data(path) if path is not None and path.exists() else {}
     name = data.pop("profile", "dry-run")
     if name not in policies.PROFILES:
         raise PolicyError(
-            f"{path}: profile {name!r} is not known.", hint=f"Profiles: {', '.join(policies.PROFILES)}."
+            f"{path}: profile {_shown(name)} is not known.", hint=f"Profiles: {', '.join(policies.PROFILES)}."
         )
     base = policies.profile(name)
     policy = _merged(base, data, path) if data else base
     set_by = {leaf: str(path.name if path else "") for leaf, _, _ in policies.diff(base, policy)}
     minutes = settings["CHATWOOT_SLA_MINUTES"]
     if minutes is not None:
-        policy = replace(policy, sla=replace(policy.sla, minutes=minutes))
+        urgent = min(minutes, policy.sla.priority_minutes)
+        if urgent != policy.sla.priority_minutes:
+            set_by["sla.priority_minutes"] = "CHATWOOT_SLA_MINUTES"
+        policy = replace(policy, sla=replace(policy.sla, minutes=minutes, priority_minutes=urgent))
         set_by["sla.minutes"] = "CHATWOOT_SLA_MINUTES"
     return PolicyInForce(policy=policy, set_by=set_by)
 
 
-def _policy_data(path: Path | None) -> dict[str, Any]:
+def _policy_data(path: Path) -> dict[str, Any]:
+    """The file as JSON data, or a PolicyError that says where it stops being YAML."""
     import yaml
 
-    if path is None or not path.exists():
-        return {}
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            # YAML lets the last of two equal keys win: a threshold set twice would be the wrong one.
+            seen: set[str] = set()
+            for key in (k for k, _ in node.value if isinstance(k, yaml.ScalarNode)):
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"{key.value} is there twice", problem_mark=key.start_mark
+                    )
+                seen.add(key.value)
+            return super().construct_mapping(node, deep)
+
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise PolicyError(f"{path} is not readable YAML: {error}") from None
+        data = _plain(yaml.load(path.read_text(encoding="utf-8"), Loader))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}" if mark else ""
+        raise PolicyError(f"{path}{place}: {error.problem or error.context}.", hint=_YAML_HINT) from None
+    except UnicodeError:
+        raise PolicyError(f"{path} is not UTF-8 text.", hint=_YAML_HINT) from None
+    except OSError as error:
+        raise PolicyError(f"{path} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        why = "it nests without end" if isinstance(error, RecursionError) else str(error).partition("\n")[0]
+        raise PolicyError(f"{path} is not readable YAML: {why}.", hint=_YAML_HINT) from None
+    if data is None:
+        return {}
     if not isinstance(data, dict):
-        raise PolicyError(
-            f"{path} is a {type(data).__name__}, not a mapping.", hint="Start it with: profile: dry-run"
-        )
+        what = "a list" if isinstance(data, list) else "a single value"
+        raise PolicyError(f"{path} is {what}, not keys with values.", hint="Start it with: profile: dry-run")
     return data
 
 
+_YAML_HINT = "A policy file is YAML: `profile: dry-run`, then sections with indented keys."
+
+
+def _plain(value: Any) -> Any:
+    """YAML's data as JSON's: keys are texts, and what JSON does not know (dates) is the text it was."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if isinstance(value, str):
+        value.encode()
+        return value
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
 def _merged(base: Policy, data: dict[str, Any], path: Path | None) -> Policy:
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
     from cairnops import codec
 
     whole = codec.plain(base)
     for section, values in data.items():
-        if section in whole and isinstance(whole[section], dict) and isinstance(values, dict):
-            whole[section] = {**whole[section], **values}
+        if isinstance(whole.get(section), dict) and isinstance(values, dict | None):
+            # A section whose every line is commented out is empty, and changes nothing.
+            whole[section] = {**whole[section], **(values or {})}
         else:
             whole[section] = values
     try:
-        policy = codec.read(Policy, whole)
+        # Strict: otherwise `minutes: yes` would be one minute.
+        policy = TypeAdapter(Policy).validate_json(json.dumps(whole), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise PolicyError(
-            f"{path}: {where}: {first['msg']} (given: {first['input']!r}).",
-            hint="cairnops policy show lists every key with its value.",
-        ) from None
-    problems = calendar.check(policy.sla.business_hours) if policy.sla.business_hours else []
+        _refuse(path, [_problem(e) for e in error.errors()])
+    hours = policy.sla.business_hours
+    problems = [f"sla.business_hours: {p}" for p in (calendar.check(hours) if hours else [])]
     problems += policies.check(policy)
+    problems += _no_guardrails("guardrails.disabled", policy.guardrails.disabled)
+    problems += _no_guardrails("guardrails.overridable", [o.code for o in policy.guardrails.overridable])
     if problems:
-        raise PolicyError(f"{path}: {problems[0]}", hint="cairnops policy check lists all problems.")
+        _refuse(path, problems)
     return policy
+
+
+def _refuse(path: Path | None, problems: list[str]) -> NoReturn:
+    lines = [f"{path}: {p}{'' if p.endswith('?') else '.'}" for p in problems[:5]]
+    if len(problems) > 5:
+        lines.append(f"… and {len(problems) - 5} more")
+    raise PolicyError("\n".join(lines), hint="Correct the file, then: cairnops policy check.")
+
+
+def _problem(error: "ErrorDetails") -> str:
+    """A finding of the validator in the words of somebody who keeps a policy file."""
+    where = ""
+    for part in error["loc"]:
+        where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else part
+    kind, expected = error["type"], error.get("ctx", {}).get("expected", "").replace("'", "")
+    if kind == "unexpected_keyword_argument":
+        return f"{where} is not a key of the policy{_did_you_mean(where, _KEYS)}"
+    if kind == "missing":
+        return f"{where} is missing"
+    accepted = _ACCEPTED.get(kind) or (f"one of {expected}" if expected else error["msg"])
+    return f"{where} is {_shown(error['input'])}; it must be {accepted}"
+
+
+_KEYS = tuple(
+    dict.fromkeys(k for leaf, _ in policies.flatten(Policy()) for k in (leaf.partition(".")[0], leaf))
+)
+
+_ACCEPTED = {
+    "int_type": "a whole number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "keys with values",
+    "dataclass_type": "keys with values",
+}
+
+
+def _no_guardrails(key: str, codes: Iterable[str]) -> Iterator[str]:
+    known = [guard.rule.code for guard in guardrails.GUARDRAILS]
+    return (
+        f"{key}: {code} is no guardrail{_did_you_mean(code, known)}" for code in codes if code not in known
+    )
+
+
+def _did_you_mean(given: str, known: Sequence[str]) -> str:
+    near = get_close_matches(given, known, n=1, cutoff=0.75)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -4,7 +4,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,11 +18,14 @@ from cairnops.settings import PolicyInForce, Settings, load_policy
 from cairnops.store.engine import open_sqlite
 from cairnops.store.ledger import SqlLedger
 from cairnops.store.outbox import SqlOutbox
+from cairnops.store.seals import HeldKey, Sealed, SqlSeals
 from cairnops.store.sessions import SqlSessions
 from cairnops.telemetry.writer import write_whole
 
 if TYPE_CHECKING:
     from cairnops.connectors.chatwoot.client import ChatwootClient
+    from cairnops.domain.conversations import Actor
+    from cairnops.store.keys import Signing
 
 _POLICY_FILE = """\
 # The rules' numbers for this workspace. `profile` is where they start from ({profiles});
@@ -71,6 +74,7 @@ class Workspace:
         self.ledger = SqlLedger(self._engine)
         self.outbox = SqlOutbox(self._engine)
         self.sessions = SqlSessions(self._engine)
+        self.seals = SqlSeals(self._engine)
 
     @classmethod
     def open(cls, root: Path, settings: Settings, *, profile: str = "dry-run") -> "Workspace":
@@ -93,7 +97,7 @@ class Workspace:
                 text = _POLICY_FILE.format(profile=profile, profiles=", ".join(PROFILES))
                 write_whole(root / "policy.yaml", text)
                 made.append("policy.yaml")
-            if not (root / "keys" / "ledger.key").exists():
+            if not all((root / "keys" / name).exists() for name in ("ledger.key", "ledger.pub")):
                 _make_key(root / "keys")
                 made.append("keys/ledger.key")
             if not (root / "cairnops.db").exists():
@@ -144,9 +148,42 @@ class Workspace:
             self.ledger, self.policy, flags or self.flags, clock, self.settings["CAIRNOPS_SHOP_DOMAIN"]
         )
 
+    def signer(self) -> "Signing":
+        """The key this ledger is sealed with, under the log's name.
+
+        Raises:
+            WorkspaceError: when the key on disk cannot be read or is another one.
+        """
+        from cairnops.store import keys
+
+        folder, held = self.root / "keys", self.seals.held_keys()
+        if held:
+            return keys.load(folder, held[-1].key.name, expected=held[-1].key.public)
+        public = keys.load(folder, "").key.public
+        return keys.load(folder, keys.origin(self.settings["CAIRNOPS_SHOP_DOMAIN"], public))
+
+    def seal(self, actor: "Actor", at: datetime) -> Sealed:
+        """Seal what was committed since the last time; see `SqlSeals.seal`."""
+        return self.seals.seal(self.signer(), at, actor)
+
+    def rotate_key(self, actor: "Actor", at: datetime) -> HeldKey:
+        """Seal with a fresh key from here on; the old one signs the change, and its private half is gone then."""
+        from cairnops.store import keys
+
+        folder, old = self.root / "keys", self.signer()
+        held = self.seals.rotate(old, keys.make_next(folder, old.key.name), at, actor)
+        keys.adopt(folder)
+        return held
+
     def artifact_folder(self, session: str) -> Path:
-        """Where a session's files go."""
+        """Where a session's files go.
+
+        Raises:
+            WorkspaceError: for a name that leads out of the artifacts folder.
+        """
         folder = self.artifacts / (session or "workspace")
+        if folder.parent != self.artifacts or session in (".", ".."):
+            raise WorkspaceError(f"{session!r} is no folder of {self.artifacts}.")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -197,18 +234,27 @@ class Workspace:
 
 
 def _make_key(folder: Path) -> None:
-    """An Ed25519 key for sealing the ledger, readable by its owner only."""
+    """An Ed25519 key for sealing the ledger, readable by its owner only; whole or absent, and only one ever.
+
+    Eight processes that met on a fresh folder each made a key and all but one failed, and a kill between
+    making and writing left an empty one: so it is written aside and linked into place, first come.
+    """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(
+    target = folder / "ledger.key"
+    private = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    public = key.public_key().public_bytes(
+    aside = folder / f".ledger.key.{secrets.token_hex(8)}"
+    try:
+        write_whole(aside, private, mode=0o600)
+        with suppress(FileExistsError):
+            os.link(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)
+    kept = serialization.load_pem_private_key(target.read_bytes(), password=None)
+    public = kept.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    descriptor = os.open(folder / "ledger.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(private)
     write_whole(folder / "ledger.pub", public)

@@ -5,7 +5,6 @@ an object. What the legacy tools do with a value once found is in `legacy`.
 """
 
 import functools
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,8 +88,9 @@ CAIRNOPS = Names(
 )  # fmt: skip
 
 
-def values(row: dict[str, Any], names: tuple[str, ...]) -> Iterator[Any]:
+def values(row: dict[str, Any], names: tuple[str, ...]) -> list[Any]:
     """What stands in `row` under each of `names`, in order; absent ones are left out, null ones are not."""
+    found = []
     for head, rest in _paths(names):
         if head not in row:
             continue
@@ -100,15 +100,19 @@ def values(row: dict[str, Any], names: tuple[str, ...]) -> Iterator[Any]:
                 break
             value = value[part]
         else:
-            yield value
+            found.append(value)
+    return found
 
 
 def first_set(row: dict[str, Any], names: tuple[str, ...]) -> Any:
     """The first of those values that is not null, or None."""
-    return next((value for value in values(row, names) if value is not None), None)
+    for value in values(row, names):
+        if value is not None:
+            return value
+    return None
 
 
 @functools.cache
-def _paths(names: Iterable[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _paths(names: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     split = [name.split(".") for name in names]
     return tuple((head, tuple(rest)) for head, *rest in split)

@@ -135,6 +135,13 @@ def _masked(value: Any) -> Any:
     return value
 
 
+def _masked_keys(counts: dict[str, int]) -> dict[str, int]:
+    masked: dict[str, int] = {}
+    for key, count in counts.items():
+        masked[mask(key)] = masked.get(mask(key), 0) + count
+    return masked
+
+
 class _AnalyzeRows:
     def __init__(self) -> None:
         self.lines = 0
@@ -325,9 +332,9 @@ class _AlertRows:
         kind = self._class(row)
         self.classes[kind] += 1
         if js.truthy(row.get("status")):
-            _bump(self.statuses, mask(js.text_of(row["status"]).lower()))
+            _bump(self.statuses, js.text_of(row["status"]).lower())
         if js.truthy(row.get("errorCode")):
-            _bump(self.codes, mask(js.text_of(row["errorCode"]).lower()))
+            _bump(self.codes, js.text_of(row["errorCode"]).lower())
         stamp = first_set(row, ALERTS.timestamp)
         time = js.time_of(stamp) if js.truthy(stamp) else None
         at = None if time is None else js.iso(time)
@@ -372,8 +379,8 @@ class _AlertRows:
             "total": self.total,
             **self.classes,
             "failures": self.failures,
-            "statuses": js.index_first(self.statuses),
-            "errorCodes": js.index_first(self.codes),
+            "statuses": _masked_keys(js.index_first(self.statuses)),
+            "errorCodes": _masked_keys(js.index_first(self.codes)),
             "durations": [js.plain(d) for d in self.durations],
             "timestamps": self.timestamps,
             "parseErrors": self.errors,

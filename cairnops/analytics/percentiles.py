@@ -1,7 +1,11 @@
 """Which value is the p-th percentile, under each of the three definitions people argue with."""
 
-from collections.abc import Sequence
+import bisect
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
+from typing import overload
 
 from cairnops.domain.policy import Percentile
 
@@ -56,3 +60,53 @@ def to_fixed(value: float, digits: int = 2) -> float:
 def side_by_side(ordered: Sequence[float], p: int) -> dict[str, float]:
     """The p-th percentile under every method, rounded to 2 digits."""
     return {method: to_fixed(percentile(ordered, p, method)) for method in METHODS}
+
+
+class Spread(Sequence[float]):
+    """Counted values as if they stood sorted upwards, each as often as it occurred."""
+
+    def __init__(self, counts: Mapping[float, int]):
+        self._values = sorted(counts)
+        self._counts = [counts[value] for value in self._values]
+        self._ends = list(itertools.accumulate(self._counts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, index: int) -> float: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[float]: ...
+    def __getitem__(self, index: int | slice) -> float | Sequence[float]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        size = len(self)
+        if not -size <= index < size:
+            raise IndexError("no such rank")
+        return self._values[bisect.bisect_right(self._ends, index % size)]
+
+    def total(self) -> float:
+        """The sum of all values, rounded once, whatever their order; what `math.fsum` gives for them."""
+        return math.fsum(self._products())
+
+    def _products(self) -> Iterator[float]:
+        for value, count in zip(self._values, self._counts, strict=True):
+            if not value:
+                continue
+            if not _SMALL < abs(value) < _LARGE:
+                yield from itertools.repeat(value, count)
+                continue
+            # Two halves of 26 bits times a count of at most 26 bits: both products are exact.
+            t = value * _SPLIT
+            high = t - (t - value)
+            while count:
+                some = min(count, _COUNT)
+                yield high * some
+                yield (value - high) * some
+                count -= some
+
+
+#: Dekker's constant, 2^27 + 1, which cuts a double into two halves; and where that stays exact.
+_SPLIT = 134_217_729.0
+_SMALL, _LARGE = 1e-200, 1e200
+_COUNT = (1 << 26) - 1

@@ -1,8 +1,9 @@
 """What one row of an export says: how it ended, how long it took, when, and what went wrong."""
 
+import functools
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from cairnops.analytics.dialects import (
     FALSE_WORDS,
     SUCCESS_WORDS,
     TRUE_WORDS,
-    values,
+    Names,
 )
 from cairnops.analytics.javascript import as_float, json_text, number_text
 
@@ -30,7 +31,7 @@ _MS_ABOVE = 10_000_000_000
 _LAST_YEAR_MS = 253_402_300_799_999
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
     """One row as figures see it. Times are milliseconds since 1970 UTC, durations milliseconds."""
 
@@ -63,23 +64,24 @@ def read(row: dict[str, Any], *, seconds_below_ten: bool) -> Row:
 
     `seconds_below_ten` reads a duration below 10 as seconds, as one legacy tool did.
     """
-    status = _text(row, CAIRNOPS.status)
-    code = _text(row, CAIRNOPS.error_code)
-    message, blamed = _message(row)
-    duration, duration_presence = _duration(row, seconds_below_ten)
-    time, time_presence, zoneless = _time(row)
-    attempt = _number(row, CAIRNOPS.attempt)
-    retries = _number(row, CAIRNOPS.retries)
+    there = _there(tuple(row))
+    status = _text(row, there["status"])
+    code = _text(row, there["error_code"])
+    message, blamed = _message(row, there["error_message"])
+    duration, duration_presence = _duration(row, there["duration"], seconds_below_ten)
+    time, time_presence, zoneless = _time(row, there["timestamp"])
+    attempt = _number(row, there["attempt"])
+    retries = _number(row, there["retries"])
     if retries is None and attempt is not None:
         retries = max(0.0, attempt - 1)
-    http = _number(row, CAIRNOPS.http_status)
-    kind = _class(row, status, http, blamed or code is not None)
+    http = _number(row, there["http_status"])
+    kind = _class(row, there, status, http, blamed or code is not None)
     if code is None and kind == "failure" and http is not None and http >= 400:
         code = f"HTTP_{number_text(http)}"
     return Row(
         kind=kind,
         status=status,
-        scope=_text(row, CAIRNOPS.scope),
+        scope=_text(row, there["scope"]),
         code=code,
         message=message,
         duration=duration,
@@ -89,13 +91,43 @@ def read(row: dict[str, Any], *, seconds_below_ten: bool) -> Row:
         time=time,
         time_presence=time_presence,
         zoneless=zoneless,
-        decision_id=_text(row, CAIRNOPS.decision_id),
+        decision_id=_text(row, there["decision_id"]),
     )
 
 
-def _class(row: dict[str, Any], status: str | None, http: float | None, error: bool) -> Class:
+#: Where a value stands: a key, and the keys inside it.
+_Paths = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@functools.lru_cache(maxsize=4096)
+def _there(keys: tuple[str, ...]) -> dict[str, _Paths]:
+    """For each fact the names it may stand under in a row with these keys; most rows have the same ones."""
+    out = {}
+    for field in fields(Names):
+        split = [name.split(".") for name in getattr(CAIRNOPS, field.name)]
+        out[field.name] = tuple((head, tuple(rest)) for head, *rest in split if head in keys)
+    return out
+
+
+def _values(row: dict[str, Any], paths: _Paths) -> list[Any]:
+    """What stands under each of the paths, in order; absent ones are left out, null ones are not."""
+    found = []
+    for head, rest in paths:
+        value = row[head]
+        for part in rest:
+            if not isinstance(value, dict) or part not in value:
+                break
+            value = value[part]
+        else:
+            found.append(value)
+    return found
+
+
+def _class(
+    row: dict[str, Any], there: dict[str, _Paths], status: str | None, http: float | None, error: bool
+) -> Class:
     """The order is precedence: a flag, the status word, the HTTP status, an error, a denial."""
-    for value in values(row, CAIRNOPS.flag):
+    for value in _values(row, there["flag"]):
         word = value if isinstance(value, bool) else value.strip().lower() if isinstance(value, str) else None
         if word is True or word in TRUE_WORDS:
             return "success"
@@ -111,13 +143,13 @@ def _class(row: dict[str, Any], status: str | None, http: float | None, error: b
         return "unknown"
     if http is not None and http >= 200:
         return "success" if http < 400 else "failure"
-    if error or any(value is False for value in values(row, CAIRNOPS.denial)):
+    if error or any(value is False for value in _values(row, there["denial"])):
         return "failure"
     return "unknown"
 
 
-def _text(row: dict[str, Any], names: tuple[str, ...]) -> str | None:
-    for value in values(row, names):
+def _text(row: dict[str, Any], paths: _Paths) -> str | None:
+    for value in _values(row, paths):
         if isinstance(value, str):
             if stripped := value.strip():
                 return stripped
@@ -128,9 +160,9 @@ def _text(row: dict[str, Any], names: tuple[str, ...]) -> str | None:
     return None
 
 
-def _number(row: dict[str, Any], names: tuple[str, ...]) -> float | None:
-    """The first number of at least 0 under `names`; text counts when it is a number and nothing else."""
-    for value in values(row, names):
+def _number(row: dict[str, Any], paths: _Paths) -> float | None:
+    """The first number of at least 0 under `paths`; text counts when it is a number and nothing else."""
+    for value in _values(row, paths):
         if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())) and not match[2]:
             value = float(match[1])
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -140,9 +172,9 @@ def _number(row: dict[str, Any], names: tuple[str, ...]) -> float | None:
     return None
 
 
-def _message(row: dict[str, Any]) -> tuple[str | None, bool]:
+def _message(row: dict[str, Any], paths: _Paths) -> tuple[str | None, bool]:
     """The words about what happened, and whether they say that something failed."""
-    for value in values(row, CAIRNOPS.error_message):
+    for value in _values(row, paths):
         if isinstance(value, str) and value.strip():
             return value.strip(), True
         if isinstance(value, dict | list) and value:
@@ -154,9 +186,14 @@ def _message(row: dict[str, Any]) -> tuple[str | None, bool]:
     return (words.strip() or None if isinstance(words, str) else None), False
 
 
-def _duration(row: dict[str, Any], seconds_below_ten: bool) -> tuple[float | None, Presence]:
+def read_duration(row: dict[str, Any], *, seconds_below_ten: bool) -> tuple[float | None, Presence]:
+    """How long it took in milliseconds, and whether that was there to be read."""
+    return _duration(row, _there(tuple(row))["duration"], seconds_below_ten)
+
+
+def _duration(row: dict[str, Any], paths: _Paths, seconds_below_ten: bool) -> tuple[float | None, Presence]:
     presence: Presence = "missing"
-    for value in values(row, CAIRNOPS.duration):
+    for value in _values(row, paths):
         if value is None:
             continue
         presence = "unreadable"
@@ -177,9 +214,9 @@ def _duration(row: dict[str, Any], seconds_below_ten: bool) -> tuple[float | Non
     return None, presence
 
 
-def _time(row: dict[str, Any]) -> tuple[int | None, Presence, bool]:
+def _time(row: dict[str, Any], paths: _Paths) -> tuple[int | None, Presence, bool]:
     presence: Presence = "missing"
-    for value in values(row, CAIRNOPS.timestamp):
+    for value in _values(row, paths):
         if value is None:
             continue
         presence = "unreadable"

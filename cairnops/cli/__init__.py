@@ -5,17 +5,26 @@ from typer.core import TyperGroup
 
 from cairnops.cli import (
     chatwoot,
+    conversations,
     decisions,
+    deliver,
     dryrun,
+    evidence,
     exits,
+    fixtures,
+    ledger,
     policy,
+    reconcile,
+    render,
+    report,
+    report_html,
     rules,
     scenarios,
     session,
     worksheet,
     workspace,
 )
-from cairnops.errors import CairnError
+from cairnops.errors import CLEAN
 
 LEAD = "Enablement lead: prepare and run a session"
 QA = "QA: check what was decided"
@@ -34,8 +43,8 @@ class _Ordered(TyperGroup):
 
 
 _ORDER = (
-    "dryrun", "scenarios", "session", "worksheet", "decisions", "summary", "explain", "policy", "init", "settings",
-    "chatwoot",
+    "dryrun", "scenarios", "session", "deliver", "evidence", "worksheet", "reconcile", "decisions", "conversations",
+    "ledger", "summary", "report", "explain", "policy", "init", "settings", "fixtures", "chatwoot",
 )  # fmt: skip
 
 app = typer.Typer(
@@ -52,11 +61,19 @@ app = typer.Typer(
 app.add_typer(dryrun.app, name="dryrun", rich_help_panel=LEAD)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=LEAD)
 app.add_typer(session.app, name="session", rich_help_panel=LEAD)
+app.add_typer(evidence.app, name="evidence", rich_help_panel=LEAD)
+app.add_typer(conversations.app, name="conversations", rich_help_panel=QA)
 app.command("worksheet", rich_help_panel=QA)(worksheet.worksheet)
+app.command("reconcile", rich_help_panel=QA)(reconcile.reconcile)
 app.add_typer(decisions.app, name="decisions", rich_help_panel=QA)
+app.add_typer(ledger.app, name="ledger", rich_help_panel=QA)
+app.command("deliver", rich_help_panel=LEAD)(deliver.deliver)
 app.command("summary", rich_help_panel=ANALYST)(decisions.summary)
+report.app.command("html")(report_html.html)
+app.add_typer(report.app, name="report", rich_help_panel=ANALYST)
 app.command("explain", rich_help_panel=OPERATOR)(rules.explain)
 app.add_typer(policy.app, name="policy", rich_help_panel=OPERATOR)
+app.add_typer(fixtures.app, name="fixtures", rich_help_panel=ADMIN)
 app.command("init", rich_help_panel=ADMIN)(workspace.init)
 app.command("settings", rich_help_panel=ADMIN)(workspace.settings)
 app.add_typer(chatwoot.app, name="chatwoot", rich_help_panel=ADMIN)
@@ -70,16 +87,11 @@ def _root(
     if version:
         from cairnops import __version__
 
-        print(f"cairnops {__version__}")
-        raise typer.Exit
+        render.raw(f"cairnops {__version__}\n")
+        exits.leave(CLEAN)
     del context
 
 
 def main() -> None:
     """Run the command line; errors a person can mend are said in one sentence, with exit code 2."""
-    try:
-        app()
-    except CairnError as error:
-        exits.complain(error)
-    except KeyboardInterrupt:
-        exits.interrupted()
+    exits.guarded(app)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cairnops.cli import render
+
 if TYPE_CHECKING:
     from cairnops.domain.conversations import Actor
     from cairnops.settings import Settings
@@ -34,7 +36,7 @@ SessionOption = Annotated[str, typer.Option("--session", "-s", help="Only this s
 
 def narrate(text: str) -> None:
     """Say something to the person; never data, so it goes to stderr."""
-    print(text, file=sys.stderr)
+    print(render.safe(text), file=sys.stderr)
 
 
 @contextmanager
@@ -48,10 +50,25 @@ def opened(path: Path | None) -> Iterator["Workspace"]:
     workspace = Workspace.open(root, settings)
     try:
         if workspace.made:
-            narrate(f"made workspace {root}: {', '.join(workspace.made)}")
+            narrate(made(workspace))
         yield workspace
     finally:
         workspace.close()
+
+
+def made(workspace: "Workspace") -> str:
+    """What opening it had to make, in a sentence: the whole workspace, or what was missing from it."""
+    root = str(workspace.root)
+    if f"{root}/" in workspace.made:
+        return f"made workspace {root}"
+    return f"workspace {root}: made {', '.join(workspace.made)}"
+
+
+def session_name(text: str) -> str:
+    """The text, when it can name a session; see `scenarios.sessions.check_name`."""
+    from cairnops.scenarios.sessions import check_name
+
+    return check_name(text)
 
 
 def actor(given: str | None, settings: "Settings") -> "Actor":

@@ -1,12 +1,15 @@
 """`dryrun`: play scenarios through the desk, watch what happens, and keep the evidence."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cairnops.cli import exits, render
-from cairnops.cli.common import ActorOption, JsonOption, WorkspaceOption, actor, narrate, opened
+from cairnops.cli import exits, render, wording
+from cairnops.cli.common import ActorOption, JsonOption, WorkspaceOption, actor, narrate, opened, session_name
+from cairnops.cli.decisions import delivery
+from cairnops.cli.scenarios import print_script, step_text
+from cairnops.cli.session import artifact_lines
+from cairnops.evidence import inert
 
 if TYPE_CHECKING:
     from cairnops.scenarios.model import Pack, Scenario
@@ -40,8 +43,9 @@ def run(
 ) -> None:
     """Run scenarios: decide, deliver, compare with what was expected, and write the evidence.
 
-    Running a session again repeats nothing that was decided and finishes what was interrupted; a new
-    session name starts afresh. Exit code 1 when a scenario did not meet its expectation.
+    Running a session again repeats nothing that was decided and finishes what was interrupted.
+
+    A new session name starts afresh. Exit code 1 when a scenario did not meet its expectation.
 
     Example: cairnops dryrun run A B --session thursday --as alex@shop.example
     """
@@ -52,16 +56,20 @@ def run(
     if dry_run:
         _plan(loaded, chosen, as_json)
         return
+    import asyncio
+
     from cairnops.evidence import artifacts
     from cairnops.scenarios import runner
     from cairnops.scenarios.scoring import readiness_lines
     from cairnops.scenarios.sessions import begin, measure
     from cairnops.workspace import now
 
+    if session:
+        session_name(session)
     with opened(workspace) as w:
         who = actor(as_, w.settings)
         _switch_off(w, switch_off or [])
-        held, fresh = begin(w, loaded, session or loaded.id, [who], who)
+        held, fresh = begin(w, loaded, session, [who], who)
         narrate(
             f"{'session' if fresh else 'continuing session'} {held.name} · {loaded.title} · "
             f"policy {w.policy.profile} · SLA {w.policy.sla.minutes} min since "
@@ -89,18 +97,19 @@ def run(
         render.table(
             ("Scenario", "Decided", "Delivered", "Expectation"),
             [_row(r) for r in results],
-            wrap=("Scenario", "Decided", "Delivered", "Expectation"),
+            wrap=("Scenario", "Decided", "Delivered"),
         )
+        render.say()
         for result in results:
             for check in result.score.checks:
                 if not check.ok and check.gating:
-                    print(
-                        f"{result.scenario.id}: {check.code}: expected {check.expected}; found {check.found}"
+                    render.say(
+                        f"{result.scenario.id}: {check.code}: expected {check.expected}; found {check.found}",
+                        hanging="  ",
                     )
         for line in readiness:
-            print(line)
-        print()
-        render.lines([(a.what, f"{a.path} ({a.detail})") for a in files])
+            render.say(line)
+        artifact_lines(files)
 
     render.emit(data, as_json, tell)
     exits.findings(not data["passed"])
@@ -124,52 +133,45 @@ def _chosen(pack: "Pack", names: list[str]) -> "list[Scenario]":
 
 
 def _switch_off(workspace: Any, codes: list[str]) -> None:
-    from dataclasses import replace
-
-    from cairnops.domain import catalogue
+    from cairnops.domain import catalogue, switches
     from cairnops.errors import NotFound
 
     for code in codes:
         if catalogue.find(code) is None:
             near = catalogue.near(code)
             raise NotFound(f"No rule has the code {code}.", hint=f"Did you mean {near}?" if near else "")
+    for code in codes:
+        workspace.use(switches.without(workspace.policy, code))
     if codes:
-        guardrails = replace(workspace.policy.guardrails, disabled=tuple(codes))
-        workspace.use(replace(workspace.policy, guardrails=guardrails))
         narrate(f"switched off for this run: {', '.join(codes)}")
 
 
 def _plan(pack: "Pack", chosen: "list[Scenario]", as_json: bool) -> None:
+    from cairnops import codec
+
     plan = [
         {
             "scenario": s.id,
-            "at": pack.begins(s.id).isoformat(),
+            "at": codec.stamp(pack.begins(s.id) + step.at),
             "step": number,
             "minute": int(step.at.total_seconds() // 60),
             "kind": step.kind,
+            "text": step_text(step),
             "refused": step.refused or "",
         }
         for s in chosen
         for number, step in enumerate(s.script, 1)
     ]
-    render.emit(
-        plan,
-        as_json,
-        lambda: render.table(
-            ("Scenario", "Step", "Minute", "What", "Expected"),
-            [
-                (
-                    p["scenario"],
-                    p["step"],
-                    f"+{p['minute']}",
-                    p["kind"],
-                    f"refused: {p['refused']}" if p["refused"] else "",
-                )
-                for p in plan
-            ],
-            wrap=("Expected",),
-        ),
-    )
+
+    def tell() -> None:
+        for s in chosen:
+            begins = wording.moment(codec.stamp(pack.begins(s.id)))
+            render.say(f"{s.title} ({s.id}), {begins} UTC")
+            print_script(s)
+            render.say()
+        narrate("a plan only; nothing was done")
+
+    render.emit(plan, as_json, tell)
 
 
 class _Teller:
@@ -188,8 +190,8 @@ class _Teller:
         minutes, seconds = divmod(int(line.at.total_seconds()), 60)
         mark = {"done": "•", "sent": "✓", "failed": "✗", "refused": "■", "cue": " "}[line.tone]
         who = f"{line.who}: " if line.who else ""
-        text = render.safe(f"{who}{line.text}".replace("\n", " "))
-        narrate(f"  {minutes:>3}:{seconds:02d} {mark} {text}")
+        text = inert.one_line(f"{who}{line.text}")
+        narrate(render.folded(text, f"  {minutes:>3}:{seconds:02d} {mark} ", " " * 11))
 
 
 def _row(result: "Result") -> tuple[object, ...]:
@@ -200,19 +202,15 @@ def _row(result: "Result") -> tuple[object, ...]:
     ]
     if not decided:
         decided = [f"no decision; worksheet: {n['outcome']}" for n in result.notes] or ["no decision"]
-    delivered = []
-    for effect in result.deliveries:
-        final = effect["final"]
-        code = f" {final['error_code']}" if final and final["error_code"] else ""
-        status = f"{final['status']} at attempt {final['attempt']}{code}" if final else "saved, not yet sent"
-        delivered.append(f"{effect['kind']}: {status}")
+    delivered = [delivery(effect) for effect in result.deliveries]
     verdict = ("ok", "met") if result.score.passed else ("bad", "not met")
     letter = f"{result.scenario.letter}  " if result.scenario.letter else ""
-    return f"{letter}{result.scenario.title}", "\n".join(decided), "\n".join(delivered) or "nothing", verdict
+    return f"{letter}{result.scenario.title}", decided, delivered or "nothing", verdict
 
 
 def _as_data(result: "Result") -> dict[str, Any]:
     from cairnops import codec
+    from cairnops.evidence.exports import milliseconds
 
     return {
         "scenario": result.scenario.id,
@@ -222,7 +220,14 @@ def _as_data(result: "Result") -> dict[str, Any]:
             for d in result.decisions
         ],
         "deliveries": [
-            {"effect": e["kind"], "decisionId": e["number"] or None, **(e["final"] or {"status": "PENDING"})}
+            {
+                "effect": e["kind"],
+                "decisionId": e["number"] or None,
+                "status": e["final"]["status"] if e["final"] else "PENDING",
+                "attempt": e["final"]["attempt"] if e["final"] else None,
+                "errorCode": (e["final"]["error_code"] or None) if e["final"] else None,
+                "durationMs": milliseconds(e["final"]["duration_us"]) if e["final"] else None,
+            }
             for e in result.deliveries
         ],
         "followUps": [{"owner": f["owner"], "due": f["due"]} for f in result.follow_ups],

@@ -1,11 +1,17 @@
 """`explain`: what a rule says, where it stands, what is in force, and which scenarios prove it."""
 
-from typing import Annotated, Any
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cairnops.cli import render
+from cairnops.cli import render, wording
 from cairnops.cli.common import JsonOption, WorkspaceOption, opened
+
+if TYPE_CHECKING:
+    from cairnops.domain.catalogue import Entry
+    from cairnops.scenarios.model import Pack
+    from cairnops.workspace import Workspace
 
 
 def explain(
@@ -42,49 +48,87 @@ def explain(
             f"No rule has the code {code}.",
             hint=f"Did you mean {near}?" if near else "cairnops explain lists every rule.",
         )
-    with opened(workspace) as opened_workspace:
-        data = _facts(entry, opened_workspace)
-    render.emit(data, as_json, lambda: render.lines([(k, _said(v)) for k, v in data.items() if v]))
+    with opened(workspace) as w:
+        data = _facts(entry, w)
+    render.emit(data, as_json, lambda: _tell(data))
 
 
-def _said(value: Any) -> str:
-    return ", ".join(str(v) for v in value) if isinstance(value, list) else str(value)
+def proofs(code: str) -> list[str]:
+    """The scenarios that ship and turn red without the rule, as `pack/scenario`."""
+    return [
+        f"{pack.id}/{scenario.id}"
+        for pack in _packs()
+        for scenario in pack.scenarios
+        if code in scenario.proves
+    ]
 
 
-def _facts(entry: Any, workspace: Any) -> dict[str, Any]:
-    from cairnops.domain.policy import flatten
+@cache
+def _packs() -> "list[Pack]":
     from cairnops.scenarios.loader import load_pack, shipped
 
-    rule = entry.rule
-    in_force = workspace.in_force
+    return [load_pack(info.name) for info in shipped()]
+
+
+def _facts(entry: "Entry", workspace: "Workspace") -> dict[str, Any]:
+    from cairnops import codec
+    from cairnops.domain.policy import flatten
+
+    rule, in_force = entry.rule, workspace.in_force
+    profile = f"profile {in_force.policy.profile}"
     values = dict(flatten(in_force.policy))
+    threshold = None
     if rule.threshold in values:
-        shown = values[rule.threshold]
-        text = ", ".join(str(v) for v in shown) if isinstance(shown, tuple) else str(shown)
-        who = in_force.set_by.get(rule.threshold, f"profile {in_force.policy.profile}")
-        threshold = f"{rule.threshold} = {text} (set by {who})"
+        threshold = {
+            "key": rule.threshold,
+            "value": codec.plain(values[rule.threshold]),
+            "setBy": in_force.set_by.get(rule.threshold, profile),
+        }
     elif rule.threshold:
-        threshold = f"{rule.threshold} (a setting; see cairnops settings)"
-    else:
-        threshold = ""
-    overridable = [o.role.value for o in in_force.policy.guardrails.overridable if o.code == rule.code]
-    proofs = [
-        f"{pack.id}/{scenario.id}"
-        for info in shipped()
-        for pack in [load_pack(info.id)]
-        for scenario in pack.scenarios
-        if rule.code in scenario.proves
-    ]
+        threshold = {
+            "key": rule.threshold,
+            "value": codec.plain(workspace.settings[rule.threshold]),
+            "setBy": next(r["source"] for r in workspace.settings.table() if r["name"] == rule.threshold),
+        }
     return {
         "code": rule.code,
         "severity": rule.severity.value,
         "title": rule.title,
-        "meaning": entry.meaning,
-        "way out": rule.way_out,
+        "meaning": wording.prose(entry.meaning),
+        "wayOut": rule.way_out,
         "threshold": threshold,
-        "override": f"{overridable[0]} or above, with a reason" if overridable else "nobody",
-        "switched off": "yes, by the policy" if rule.code in in_force.policy.guardrails.disabled else "",
+        "overrideRole": next(
+            (o.role.value for o in in_force.policy.guardrails.overridable if o.code == rule.code), None
+        ),
+        "switchedOff": rule.code in in_force.policy.guardrails.disabled,
         "source": rule.source,
-        "stands in": entry.place,
-        "proved by": proofs,
+        "standsIn": entry.place,
+        "provedBy": proofs(rule.code),
     }
+
+
+def _tell(data: dict[str, Any]) -> None:
+    threshold = data["threshold"]
+    override = ""
+    if data["overrideRole"]:
+        override = f"a {data['overrideRole']} or above may go ahead, with a reason"
+    elif data["severity"] == "block":
+        override = "nobody may go ahead against it"
+    pairs = [
+        ("rule", f"{data['code']} ({data['severity']})"),
+        ("title", data["title"]),
+        ("meaning", data["meaning"] if data["meaning"] != f"{data['title']}." else ""),
+        ("way out", data["wayOut"]),
+        (
+            "threshold",
+            f"{threshold['key']} = {wording.value(threshold['value'])} (set by {threshold['setBy']})"
+            if threshold
+            else "",
+        ),
+        ("override", override),
+        ("switched off", "yes, by the policy" if data["switchedOff"] else ""),
+        ("source", data["source"]),
+        ("stands in", data["standsIn"]),
+        ("proved by", "\n".join(data["provedBy"]) or "no scenario that ships"),
+    ]
+    render.lines([(k, v) for k, v in pairs if v])

@@ -1,12 +1,15 @@
 """`scenarios`: which packs there are, what is in them, and whether they are fit to run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cairnops.cli import exits, render
+from cairnops.cli import exits, render, wording
 from cairnops.cli.common import JsonOption, narrate
+
+if TYPE_CHECKING:
+    from cairnops.scenarios.model import Scenario, Step
 
 app = typer.Typer(help="Scenario packs: list, read, check, write.", no_args_is_help=True)
 
@@ -35,14 +38,20 @@ def list_packs(
             as_json,
             lambda: render.table(
                 ("Scenario", "Title", "Proves"),
-                [(s["id"], s["title"], ", ".join(s["proves"])) for s in scenarios],
+                [(s["id"], s["title"], s["proves"]) for s in scenarios],
                 wrap=("Title", "Proves"),
             ),
         )
         return
     packs = [
-        {"id": p.id, "title": p.title, "scenarios": p.scenarios, "minutes": p.minutes, "summary": p.summary}
-        for p in (load_info(info.id) for info in shipped())
+        {
+            "id": info.name,
+            "title": info.title,
+            "scenarios": len(info.scenarios),
+            "minutes": info.minutes,
+            "summary": info.summary,
+        }
+        for info in shipped()
     ]
     render.emit(
         packs,
@@ -53,17 +62,6 @@ def list_packs(
             wrap=("What it is",),
         ),
     )
-
-
-class load_info:
-    """A pack in a line."""
-
-    def __init__(self, name: str):
-        from cairnops.scenarios.loader import load_pack
-
-        pack = load_pack(name)
-        self.id, self.title, self.minutes, self.summary = pack.id, pack.title, pack.minutes, pack.summary
-        self.scenarios = len(pack.scenarios)
 
 
 @app.command()
@@ -85,15 +83,17 @@ def show(
         data["scenarios"] = [s.id for s in loaded.scenarios]
 
         def overview() -> None:
-            print(
-                f"{loaded.title} · {loaded.weekday} {loaded.date} · {loaded.minutes} min\n{loaded.summary}\n"
-            )
+            render.say(f"{loaded.title}: {loaded.weekday} {loaded.date}, {loaded.minutes} minutes")
+            render.say(f"{loaded.summary}\n")
             render.table(
                 ("Min", "Agenda", "Scenarios"),
-                [(p.minutes, p.title, ", ".join(p.scenarios)) for p in loaded.agenda],
+                [(p.minutes, p.title, list(p.scenarios) or "") for p in loaded.agenda],
                 wrap=("Agenda", "Scenarios"),
             )
-            render.table(("Gate", "Needs"), [(g.title, g.require) for g in loaded.gates], wrap=("Needs",))
+            render.say()
+            render.table(
+                ("Gate", "Needs"), [(g.title, g.require) for g in loaded.gates], wrap=("Gate", "Needs")
+            )
 
         render.emit(data, as_json, overview)
         return
@@ -103,32 +103,48 @@ def show(
             f"{loaded.id} has no scenario {scenario}.", hint=", ".join(s.id for s in loaded.scenarios)
         )
 
-    def one() -> None:
-        world = found.world
-        print(f"{found.title} ({found.id})")
-        print(f"customer   {render.safe(world.customer.name or '(no name known)')}")
-        if world.order:
-            total = f" {world.order.currency} {world.order.total}" if world.order.total else ""
-            print(f"order      {world.order.number}{total}: {'; '.join(world.order.cues)}")
-        for message in world.messages:
-            print(f"{message.author:<10} {render.safe(message.text)}")
-        print("\nscript")
-        for step in found.script:
-            said = step.model_dump(mode="json", exclude_none=True, exclude={"at", "role", "refused"})
-            minutes = int(step.at.total_seconds() // 60)
-            after = f"  → refused: {step.refused}" if step.refused else ""
-            values = said[step.kind]
-            text = (
-                values
-                if isinstance(values, str)
-                else ", ".join(f"{k}: {v}" for k, v in values.items() if v not in ("", None, {}, []))
-            )
-            print(f"  +{minutes:>3} min  {step.kind:<9} {render.safe(text)}{after}")
-        if found.answer:
-            print(f"\nbest move  {found.answer.best}: {found.answer.why}")
-        print(f"proves     {', '.join(found.proves)}")
+    render.emit(found.model_dump(mode="json", exclude_none=True), as_json, lambda: _one(found))
 
-    render.emit(found.model_dump(mode="json", exclude_none=True), as_json, one)
+
+def _one(scenario: "Scenario") -> None:
+    world = scenario.world
+    render.say(f"{scenario.title} ({scenario.id})\n")
+    pairs: list[tuple[str, object]] = [("customer", world.customer.name or "(no name known)")]
+    if world.order:
+        total = f", {world.order.currency} {world.order.total}" if world.order.total else ""
+        cues = f": {'; '.join(world.order.cues)}" if world.order.cues else ""
+        pairs.append(("order", f"{world.order.number}{total}{cues}"))
+    pairs += [("says" if m.author == "customer" else m.author, m.text) for m in world.messages]
+    render.lines(pairs)
+    render.say("\nscript")
+    print_script(scenario)
+    render.say()
+    pairs = [("best move", f"{scenario.answer.best}: {scenario.answer.why}")] if scenario.answer else []
+    render.lines([*pairs, ("proves", ", ".join(scenario.proves))])
+
+
+def print_script(scenario: "Scenario") -> None:
+    """Print the script of a scenario, a step a line, by the minute."""
+    for step in scenario.script:
+        minutes = int(step.at.total_seconds() // 60)
+        after = f" → refused: {step.refused}" if step.refused else ""
+        render.say(f"{step_text(step)}{after}", f"  {minutes:>3} min  {step.kind:<9} ", " " * 21)
+
+
+def step_text(step: "Step") -> str:
+    """What a step says or does, in words."""
+    said = step.model_dump(mode="json", exclude_none=True)[step.kind]
+    return said if isinstance(said, str) else _words(said)
+
+
+def _words(values: dict[str, Any]) -> str:
+    parts = []
+    for key, value in values.items():
+        if value in ("", None, {}, [], False):
+            continue
+        shown = f"({_words(value)})" if isinstance(value, dict) else value
+        parts.append(f"{key.replace('_', ' ')}: {shown}")
+    return "; ".join(parts)
 
 
 @app.command()
@@ -149,19 +165,28 @@ def lint(
     from cairnops.scenarios.loader import shipped
     from cairnops.workspace import now
 
-    names = packs or [info.id for info in shipped()]
+    names = packs or [info.name for info in shipped()]
     problems = [
-        {"pack": name, "code": p.code, "where": p.where, "message": p.message, "hint": p.hint}
+        {
+            "pack": name,
+            "line": p.line,
+            "code": p.code,
+            "where": "" if p.where == name else p.where,
+            "message": p.message,
+            "hint": p.hint,
+        }
         for name in names
         for p in lint_source(name, today=now().date(), codes=CODES)
     ]
 
     def tell() -> None:
         for p in problems:
-            print(f"{p['pack']}: {p['where']}: {p['message']} [{p['code']}]")
-            if p["hint"]:
-                print(f"  → {p['hint']}")
-        narrate(f"{len(names)} pack(s), {len(problems)} problem(s)")
+            place = f"{p['pack']}:{p['line']}" if p["line"] else p["pack"]
+            where = f"{p['where']}: " if p["where"] else ""
+            render.say(f"{place}: {where}{p['message']} [{p['code']}]", hanging="  ")
+            if p["hint"] and p["hint"].rstrip("?.").lower() not in p["message"].lower():
+                render.say(f"→ {p['hint']}", "  ", "    ")
+        narrate(f"{wording.count(len(names), 'pack')}, {wording.count(len(problems), 'problem')}")
 
     render.emit(problems, as_json, tell)
     exits.findings(problems)
@@ -185,3 +210,29 @@ def new(
         raise InputError(f"{file} is there already.", hint="Choose another name, or --force to replace it.")
     write_whole(file, text(file.stem, now().date()))
     narrate(f"wrote {file}\n  next: cairnops scenarios lint {file} && cairnops dryrun run --pack {file}")
+
+
+@app.command()
+def seeds(
+    pack: PackArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write (default: stdout).", show_default=False),
+    ] = None,
+) -> None:
+    """Write a pack's conversations as seeds for the simulator: a JSON list, faults included.
+
+    Example: cairnops scenarios seeds cx-escalations -o seeds.json
+    """
+    from cairnops.codec import dumps
+    from cairnops.scenarios.loader import load_pack
+    from cairnops.scenarios.seeds import seeds as seeds_of
+    from cairnops.telemetry.writer import write_whole
+
+    found = seeds_of(load_pack(pack))
+    if output is None:
+        render.document(dumps(found) + "\n")
+        return
+    write_whole(output, dumps(found) + "\n")
+    narrate(f"wrote {wording.count(len(found), 'conversation')}")
+    render.raw(f"{render.safe(output)}\n")

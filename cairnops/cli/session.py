@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cairnops.cli import exits, render
-from cairnops.cli.common import ActorOption, JsonOption, WorkspaceOption, actor, narrate, opened
+from cairnops.cli import exits, render, wording
+from cairnops.cli.common import ActorOption, JsonOption, WorkspaceOption, actor, narrate, opened, session_name
 
 if TYPE_CHECKING:
+    from cairnops.evidence.artifacts import Artifact
     from cairnops.workspace import Workspace
 
 app = typer.Typer(help="Training sessions: start, look at, close.", no_args_is_help=True)
@@ -41,6 +42,7 @@ def start(
     from cairnops.store.sessions import participant
     from cairnops.workspace import now
 
+    session_name(name)
     people = [participant(text) for text in participants or []]
     with opened(workspace) as w:
         who = actor(as_, w.settings)
@@ -78,6 +80,26 @@ def status(
     _tell(data, as_json)
 
 
+@app.command()
+def tick(
+    name: NameArgument,
+    task: Annotated[str, typer.Argument(help="The task's id, as `session status --json` lists it.")],
+    as_: ActorOption = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Tick off a task of the session's checklist; who did it and when is on record.
+
+    Example: cairnops session tick thursday rehearsal --as morgan@shop.example
+    """
+    from cairnops.workspace import now
+
+    with opened(workspace) as w:
+        if w.sessions.tick(name, task, actor(as_, w.settings), now()):
+            narrate(f"{task} is done")
+        else:
+            narrate(f"{task} was done already")
+
+
 @app.command("list")
 def list_sessions(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List the workspace's sessions.
@@ -86,20 +108,23 @@ def list_sessions(workspace: WorkspaceOption = None, as_json: JsonOption = False
     """
     with opened(workspace) as w:
         rows = w.sessions.all()
-    render.emit(
-        rows,
-        as_json,
-        lambda: render.table(
+
+    def tell() -> None:
+        if not rows:
+            narrate("no sessions yet; start one: cairnops session start NAME")
+            return
+        render.table(
             ("Session", "State", "Pack", "Decisions", "Participants"),
-            [(r["name"], r["state"], r["pack"], r["decisions"], ", ".join(r["participants"])) for r in rows],
-            wrap=("Participants",),
-        ),
-    )
+            [(r["name"], r["state"], r["pack"], r["decisions"], r["participants"]) for r in rows],
+            wrap=("Session", "Pack", "Participants"),
+        )
+
+    render.emit(rows, as_json, tell)
 
 
 @app.command()
 def close(name: NameArgument, as_: ActorOption = None, workspace: WorkspaceOption = None) -> None:
-    """Close a session: nothing can be run in it any more, and its artifacts are written a last time.
+    """Close a session: nothing can be run in it any more, the log is sealed, and its artifacts are written.
 
     Example: cairnops session close thursday
     """
@@ -109,8 +134,16 @@ def close(name: NameArgument, as_: ActorOption = None, workspace: WorkspaceOptio
     with opened(workspace) as w:
         if not w.sessions.close(name, actor(as_, w.settings), now()):
             narrate(f"session {name} was closed already")
+        w.seal(actor(as_, w.settings), now())
         files = artifacts.write(w, name)
-    render.lines([(a.what, f"{a.path} ({a.detail})") for a in files])
+    artifact_lines(files)
+
+
+def artifact_lines(files: "list[Artifact]") -> None:
+    """Print what was written: the folder once, then a file a line."""
+    if files:
+        render.say(f"artifacts in {files[0].path.parent}")
+    render.lines([(a.what, f"{a.path.name} ({a.detail})") for a in files], indent="  ")
 
 
 def _status(workspace: "Workspace", name: str) -> dict[str, Any]:
@@ -122,6 +155,7 @@ def _status(workspace: "Workspace", name: str) -> dict[str, Any]:
     records = workspace.sessions.probes(name)
     board = sessions.board(held, records, now())
     newest = {r.name: r for r in records}
+    ticked = workspace.sessions.ticked(name)
     runs = workspace.sessions.runs(name)
     pending = [e for e in workspace.ledger.deliveries(session=name) if e["final"] is None]
     return {
@@ -146,7 +180,7 @@ def _status(workspace: "Workspace", name: str) -> dict[str, Any]:
             for gate, result in board.results
         ],
         "probes": [codec.record(newest[p]) for p in held.probes if p in newest],
-        "checklist": [codec.record(task) for task in held.checklist],
+        "checklist": [{**codec.record(task), "done": ticked.get(task.id)} for task in held.checklist],
         "agenda": [codec.record(part) for part in held.agenda],
         "results": [
             {"scenario": r["scenario"], "operator": r["operator"], "passed": r["passed"]} for r in runs
@@ -155,42 +189,81 @@ def _status(workspace: "Workspace", name: str) -> dict[str, Any]:
     }
 
 
-def _tell(data: dict[str, Any], as_json: bool) -> None:
-    def tell() -> None:
-        print(f"{data['title']} · session {data['session']} ({data['state']}) · {data['startedAt']}")
-        render.lines(
-            [
-                ("policy", f"{data['policy']['profile']} {data['policy']['hash'][:12]}"),
-                ("flags", ", ".join(f"{k}={'on' if v else 'off'}" for k, v in data["flags"].items())),
-                (
-                    "participants",
-                    ", ".join(f"{p['email']} ({p['role']})" for p in data["participants"]) or "nobody",
-                ),
-                ("undelivered", data["undelivered"]),
-            ]
-        )
-        kinds = {"go": "ok", "no_go": "bad", "unknown": "warn"}
-        render.table(
-            ("Gate", "", "Why"),
-            [
-                (g["title"], (kinds[g["state"]], g["state"].replace("_", "-")), "; ".join(g["reasons"]))
-                for g in data["gates"]
-            ],
-            wrap=("Gate", "Why"),
-        )
-        if data["results"]:
-            render.table(
-                ("Scenario", "Operator", ""),
-                [
-                    (r["scenario"], r["operator"], ("ok", "met") if r["passed"] else ("bad", "not met"))
-                    for r in data["results"]
-                ],
-            )
-        print(
-            {"go": "GO", "no_go": "NO-GO", "unknown": "NOT KNOWN: a gate's probe was not measured"}[
-                data["verdict"]
-            ]
-        )
+_GATE_MARKS = {"go": "ok", "no_go": "bad", "unknown": "warn"}
+_VERDICTS = {
+    "go": "GO: every gate is met",
+    "no_go": "NO-GO: a gate is not met",
+    "unknown": "NOT KNOWN: a gate's probe was not measured, or too long ago",
+}
 
-    render.emit(data, as_json, tell)
+
+def _tell(data: dict[str, Any], as_json: bool) -> None:
+    render.emit(data, as_json, lambda: _board(data))
     exits.findings(data["verdict"] != "go")
+
+
+def _checklist(tasks: list[dict[str, Any]]) -> str:
+    """How much is done, and the ids of what comes next."""
+    left = [task["id"] for task in tasks if not task["done"]]
+    following = f"; next: {', '.join(left[:3])}" if left else ""
+    return f"{len(tasks) - len(left)} of {len(tasks)} done{following}"
+
+
+def _board(data: dict[str, Any]) -> None:
+    flags = {"modalApprovals": "approvals", "aiEscalations": "AI suggestions"}
+    render.say(f"{data['title']}: session {data['session']}, {data['state']}\n")
+    render.lines(
+        [
+            ("pack", data["pack"]),
+            ("starts", f"{wording.moment(data['startedAt'])} UTC by its own clock"),
+            ("policy", f"{data['policy']['profile']}, hash {data['policy']['hash'][:16]}"),
+            (
+                "flags",
+                ", ".join(f"{flags.get(k, k)} {'on' if v else 'off'}" for k, v in data["flags"].items()),
+            ),
+            *(("participants", f"{p['email']} ({p['role']})") for p in data["participants"]),
+            *(("roles", f"{role}: {who}") for role, who in data["roles"].items()),
+            *([("checklist", _checklist(data["checklist"]))] if data["checklist"] else []),
+            ("undelivered", wording.count(data["undelivered"], "effect")),
+        ]
+    )
+    render.say()
+    render.table(
+        ("Gate", "State", "Why"),
+        [
+            (
+                g["title"],
+                (_GATE_MARKS[g["state"]], g["state"].replace("_", "-").replace("unknown", "not known")),
+                g["reasons"] or "",
+            )
+            for g in data["gates"]
+        ],
+        wrap=("Gate", "Why"),
+    )
+    if data["probes"]:
+        render.say()
+        render.table(
+            ("Probe", "Result", "Took", "Measured (UTC)", "Detail"),
+            [
+                (
+                    p["name"],
+                    ("ok" if p["status"] == "ok" else "bad", p["status"]),
+                    "" if p["latencyMs"] is None else f"{p['latencyMs']} ms",
+                    wording.moment(p["at"]),
+                    p["detail"],
+                )
+                for p in data["probes"]
+            ],
+            wrap=("Detail",),
+        )
+    if data["results"]:
+        render.say()
+        render.table(
+            ("Scenario", "Operator", "Expectation"),
+            [
+                (r["scenario"], r["operator"], ("ok", "met") if r["passed"] else ("bad", "not met"))
+                for r in data["results"]
+            ],
+            wrap=("Scenario", "Operator"),
+        )
+    render.say(f"\n{_VERDICTS[data['verdict']]}")

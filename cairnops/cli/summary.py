@@ -1,68 +1,365 @@
 """How a summary is shown: the figures, the methods they rest on, and the verdict."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cairnops.cli import exits, render
-from cairnops.cli.common import narrate
+from cairnops.cli import exits, render, wording
 
 if TYPE_CHECKING:
     from cairnops.analytics.summary import Summary
+
+_VERDICTS = {
+    "ok": "FINE",
+    "alert": "ALERT",
+    "insufficient-data": "NOT ENOUGH DATA",
+    "unreadable": "NOT READABLE",
+}
+
+#: What to do with a file that holds no rows, by what it turned out to be.
+_WHAT_TO_DO = {
+    "postgrest_error": "Mend the query it names (a table or a column that is not there) and export again.",
+    "html": "Download the export again, signed in: a page like this is a login or an error in its place.",
+    "text_banner": "Export again with only the rows in the file; a program's messages belong elsewhere.",
+    "scalars": "Export whole rows: one JSON object a line, or an array of objects.",
+    "binary": "Export it as NDJSON: one JSON object a line.",
+    "ndjson": "The lines below say where it breaks; export it again from its source.",
+    "empty": "Nothing was written to it. Check that the export ran to its end, and run it again.",
+    "json_array": "The query found no rows. Check its dates, its scope and its filters.",
+    "json_object": "Export whole rows: one JSON object a line, or an array of objects.",
+    "json_sequence": "Export whole rows: one JSON object a line, or an array of objects.",
+}
+
+#: The two legacy tools by the name of their dialect.
+_TOOLS = {
+    "analyze": "Legacy analyser (analyze-supabase-logs)",
+    "alerts": "Legacy monitor (supabase-sync-alerts)",
+}
+
+_HOURS_SHOWN = 12
 
 
 def show_summary(
     file: Path, profile: str, tool: str, min_samples: int | None, workspace: Path | None, as_json: bool
 ) -> None:
-    """Summarise a file under a profile and print it; ends with the verdict's exit code."""
+    """Summarise a file under a profile and print it; ends with the verdict's exit code.
+
+    Under `parity` the monitor's verdict counts when both tools are shown: the analyser has none.
+
+    Raises:
+        InputError: for a file that cannot be opened, or --tool without --profile parity.
+    """
     from cairnops.analytics import summary
     from cairnops.domain import policy as policies
     from cairnops.errors import InputError
     from cairnops.settings import Settings, load_policy
 
-    settings = Settings()
-    if profile and profile not in policies.PROFILES:
-        raise InputError(
-            f"There is no profile {profile!r}.", hint=f"Profiles: {', '.join(policies.PROFILES)}."
-        )
-    if tool not in ("analyze", "alerts"):
-        raise InputError(f"There is no legacy tool {tool!r}.", hint="Tools: analyze, alerts.")
+    if tool and profile != "parity":
+        raise InputError("--tool chooses a legacy tool.", hint="Add --profile parity.")
     if profile:
-        policy, set_by = policies.profile(profile), f"profile {profile}"  # type: ignore[arg-type]
+        policy, set_by = policies.profile(profile), {}  # type: ignore[arg-type]
     else:
-        root = workspace or Path(settings["CAIRNOPS_HOME"])
-        policy = load_policy(root / "policy.yaml", settings).policy
-        set_by = f"profile {policy.profile}"
+        settings = Settings()
+        in_force = load_policy((workspace or Path(settings["CAIRNOPS_HOME"])) / "policy.yaml", settings)
+        policy, set_by = in_force.policy, in_force.set_by
     alerts = policy.alerts
-    if min_samples is not None and min_samples != alerts.min_samples:
-        narrate(f"note: judged from {min_samples} records on; the policy says {alerts.min_samples}")
+    if min_samples is not None:
         alerts = replace(alerts, min_samples=min_samples)
-    dialect = tool if profile == "parity" else "cairnops"
-    result = summary.summarize(file, measures=policy.measures, alerts=alerts, dialect=dialect)  # type: ignore[arg-type]
-    render.emit(result.to_dict(), as_json, lambda: _tell(result, set_by))
-    if result.exit_code:
-        exits.leave(result.exit_code)
+    if profile == "parity":
+        both = summary.parity(file, measures=policy.measures, alerts=alerts)
+        chosen = {name: both[name] for name in both if tool in ("", name)}  # type: ignore[index]
+        figures = {name: found.to_dict() for name, found in chosen.items()}
+        render.emit(figures[tool] if tool else figures, as_json, lambda: _tell_legacy(chosen))
+        code = list(chosen.values())[-1].exit_code
+    else:
+        result = summary.summarize(file, measures=policy.measures, alerts=alerts)
+        thresholds = _Thresholds(policy.profile, set_by, policy.alerts.min_samples)
+        render.emit(result.to_dict(), as_json, lambda: _tell(result, thresholds))
+        code = result.exit_code
+    if code:
+        exits.leave(code)
 
 
-def _tell(result: "Summary", set_by: str) -> None:
-    if result.dialect != "cairnops":
-        from cairnops.codec import dumps
+class _Thresholds:
+    """Where the thresholds come from, to be said beside them."""
 
-        print(dumps(result.to_dict()))
+    def __init__(self, profile: str, set_by: Mapping[str, str], min_samples: int):
+        self.profile, self.min_samples = profile, min_samples
+        self._set_by = {key: who for key, who in set_by.items() if key.startswith("alerts.")}
+
+    def said(self, figures: dict[str, Any]) -> str:
+        """The thresholds of a summary in a sentence, with what overrides what."""
+        t = figures["alert"]["thresholds"]
+        noun = "known outcomes" if figures["measures"]["failureDenominator"] == "known" else "records"
+        least = f"{t['minSamples']} {noun}"
+        if t["minSamples"] != self.min_samples:
+            least += f" (--min-samples; the policy says {self.min_samples})"
+        said = (
+            f"at least {least}; failure rate warns above {wording.percent(t['failureRateWarn'])}"
+            f" and alerts above {wording.percent(t['failureRateAlert'])}; p95 alerts above {t['p95Ms']} ms"
+        )
+        changed = ", ".join(f"{key} set by {who}" for key, who in self._set_by.items())
+        return f"{said} (profile {self.profile}{'; ' + changed if changed else ''})"
+
+
+def _tell(result: "Summary", thresholds: _Thresholds) -> None:
+    f = result.to_dict()
+    source, totals = f["source"], f["totals"]
+    packed = f", {source['compression']}" if source["compression"] else ""
+    render.say(f"{source['name']}: {KINDS.get(source['kind'], source['kind'])}{packed}")
+    render.lines(
+        [
+            ("sha256", f"{source['sha256'][:16]}… of {source['bytes']:,} bytes"),
+            ("lines", _lines(f["parse"])),
+            *([("window", _window(f["window"]))] if f["window"] else []),
+        ],
+        indent="  ",
+    )
+    if totals["records"]:
+        render.say()
+        render.lines(_figures(f))
+        _breakdowns(f)
+    readable = result.status != "unreadable"
+    _rejects(f["parse"], 20 if readable else 3)
+    notes = [n for n in f["notes"] if not n.startswith("The failure rate is")]
+    if notes and readable:
+        render.say("\nNotes")
+        for note in notes:
+            render.say(note, "  ", "    ")
+    render.say(f"\n{_VERDICTS[result.status]}")
+    for line in [*result.reasons, *f["alert"]["warnings"]]:
+        render.say(line, "  ", "    ")
+    if not totals["records"]:
+        render.say(_WHAT_TO_DO.get(source["kind"], ""), "  ", "    ")
+    else:
+        render.say(f"Judged by: {thresholds.said(f)}.", "  ", "    ")
+
+
+#: What a file turned out to be, in words.
+KINDS = {
+    "parquet": "a Parquet file",
+    "ndjson": "one JSON object a line",
+    "json_array": "a JSON array",
+    "json_object": "a single JSON object",
+    "json_sequence": "JSON objects over several lines",
+    "empty": "an empty file",
+    "postgrest_error": "an error message of the database, not an export",
+    "scalars": "single JSON values, no objects",
+    "html": "a web page, not an export",
+    "text_banner": "plain text, not an export",
+    "binary": "not text",
+}
+
+
+def _lines(parse: dict[str, Any]) -> str:
+    parts = [wording.count(parse["records"], "record")]
+    if parse["rejects"]:
+        parts.append(f"{parse['rejects']} rejected")
+    if parse["blank"]:
+        parts.append(f"{parse['blank']} blank")
+    repaired = sum(parse["repairs"].values())
+    if repaired:
+        parts.append(f"{wording.count(repaired, 'repair')} while reading")
+    return f"{parse['lines']}: {', '.join(parts)}"
+
+
+def _window(window: dict[str, str]) -> str:
+    start, end = window["start"], window["end"]
+    until = end[11:19] if start[:10] == end[:10] else f"{end[:10]} {end[11:19]}"
+    return f"{start[:10]} {start[11:19]} to {until} UTC"
+
+
+def _figures(f: dict[str, Any]) -> list[tuple[str, object]]:
+    t, d, r = f["totals"], f["durationsMs"], f["retries"]
+    of = {"known": ("known outcomes", t["success"] + t["failure"]), "total": ("all records", t["records"])}
+    rates = [
+        f"{wording.percent(t['failureRates'][key])} of {of[key][0]} ({t['failure']} of {of[key][1]})"
+        for key in sorted(of, key=lambda k: k != t["failureDenominator"])
+    ]
+    pairs: list[tuple[str, object]] = [
+        (
+            "records",
+            f"{t['records']}: {t['success']} succeeded, {t['failure']} failed, {t['unknown']} unknown",
+        ),
+        ("failure rate", rates[0]),
+        ("failure rate", f"{rates[1]}, for comparison"),
+    ]
+    if d:
+        pairs += [
+            (
+                "duration",
+                f"average {d['average']} ms, p50 {d['p50']}, p95 {d['p95']}, p99 {d['p99']}, "
+                f"min {d['min']}, max {d['max']} ({d['count']} measured)",
+            ),
+            ("duration", f"percentiles: {d['percentile']}; {_other_methods(d)}"),
+        ]
+    else:
+        pairs.append(("duration", "no record has one"))
+    if r:
+        pairs.append(("retries", _retries(r)))
+    return pairs
+
+
+def _other_methods(d: dict[str, Any]) -> str:
+    others = {name: value for name, value in d["p95ByMethod"].items() if name != d["percentile"]}
+    return "p95 would be " + ", ".join(f"{value} by {name}" for name, value in others.items())
+
+
+def _retries(r: dict[str, Any]) -> str:
+    depths = ", ".join(f"{count} with {depth}" for depth, count in r["distribution"].items())
+    return f"average {r['average']}, at most {r['max']} ({depths})"
+
+
+def _breakdowns(f: dict[str, Any]) -> None:
+    records, failures = f["totals"]["records"], f["totals"]["failure"]
+    for name, key in (("status", "statusBreakdown"), ("scope", "scopeBreakdown")):
+        if rows := f[key]:
+            render.say()
+            render.table(
+                (name.title(), "Records", "Share of all"),
+                [(row[name], row["count"], wording.percent(row["count"] / records)) for row in rows],
+                wrap=(name.title(),),
+            )
+    if rows := f["errors"]["byCode"]:
+        render.say()
+        render.table(
+            ("Error", "Failures", "Share of failures", "Said"),
+            [
+                (
+                    row["code"],
+                    row["count"],
+                    wording.percent(row["count"] / failures),
+                    row["sampleMessages"] or "",
+                )
+                for row in rows
+            ],
+            wrap=("Error", "Said"),
+        )
+    if rows := f["failureSamples"]:
+        render.say()
+        render.table(
+            ("Line", "Failed decision", "Status", "Error", "Attempt", "Took"),
+            [
+                (
+                    row["line"],
+                    _or_blank(row["decisionId"]),
+                    _or_blank(row["status"]),
+                    _or_blank(row["errorCode"]),
+                    _or_blank(row["attempt"]),
+                    "" if row["durationMs"] is None else f"{row['durationMs']} ms",
+                )
+                for row in rows
+            ],
+            wrap=("Failed decision", "Status", "Error"),
+        )
+        if failures > len(rows):
+            render.say(f"(the first {len(rows)} of {failures})")
+    if rows := f["hours"]:
+        render.say()
+        render.table(
+            ("Hour (UTC)", "Records", "Succeeded", "Failed", "Unknown"),
+            [
+                (wording.moment(row["hour"]), row["total"], row["success"], row["failure"], row["unknown"])
+                for row in rows[-_HOURS_SHOWN:]
+            ],
+        )
+        if len(rows) > _HOURS_SHOWN:
+            render.say(f"(the last {_HOURS_SHOWN} of {len(rows)} hours; --json has all)")
+
+
+def _or_blank(value: object) -> object:
+    return "" if value is None else value
+
+
+def _rejects(parse: dict[str, Any], at_most: int) -> None:
+    shown = parse["samples"][:at_most]
+    if not shown:
         return
-    figures = result.to_dict()
-    _head(figures, set_by)
-    for name, key in (("Status", "statusBreakdown"), ("Error", "errors"), ("Scope", "scopeBreakdown")):
-        rows = _breakdown(figures.get(key))
-        if rows:
-            render.table((name, "Count", "Share"), rows)
-    print(f"{result.status.upper()}{': ' if result.reasons else ''}{'; '.join(result.reasons)}")
+    render.say()
+    render.table(
+        ("Line", "Rejected because", "What stands there"),
+        [(row["line"], row["reason"], row["preview"]) for row in shown],
+        wrap=("Rejected because", "What stands there"),
+    )
+    if parse["rejects"] > len(shown):
+        render.say(f"(the first {len(shown)} of {parse['rejects']})")
 
 
-def _head(figures: dict[str, Any], set_by: str) -> None:
-    render.lines([(k, v) for k, v in figures.items() if not isinstance(v, list | dict)])
-    del set_by
+def _tell_legacy(chosen: "Mapping[str, Summary]") -> None:
+    """The legacy figures under one heading a tool, figure beside figure."""
+    columns = {name: dict(_LEGACY[name](found.to_dict())) for name, found in chosen.items()}
+    labels = list(dict.fromkeys(label for column in columns.values() for label in column))
+    headings = [_TOOLS[name] for name in columns]
+    render.say(f"{next(iter(chosen.values())).figures['source']}, counted as the legacy tools counted\n")
+    render.table(
+        ("", *headings),
+        [(label, *(column.get(label, "not reported") for column in columns.values())) for label in labels],
+        wrap=headings,
+    )
+    render.say("\nNotes")
+    for found in chosen.values():
+        render.say(found.figures["notes"], "  ", "    ")
 
 
-def _breakdown(rows: Any) -> list[tuple[object, ...]]:
-    return [tuple(r.values())[:3] for r in rows] if isinstance(rows, list) else []
+def _analyze(f: dict[str, Any]) -> list[tuple[str, object]]:
+    t, d, r = f["totals"], f["durationsMs"], f["retries"]
+    return [
+        *_legacy_counts(t["records"], t),
+        ("failure rate", f"{wording.percent(t['failureRate'])} of known outcomes"),
+        *_legacy_durations(d, "", "nearest rank"),
+        ("retries", _retries(r) if r else "none"),
+        ("statuses", [f"{row['status']}: {row['count']}" for row in f["statusBreakdown"]] or "none"),
+        ("errors", [f"{row['code']}: {row['count']}" for row in f["errors"]["byCode"]] or "none"),
+        ("scopes", [f"{row['scope']}: {row['count']}" for row in f["scopeBreakdown"]] or "none"),
+        ("window", _window(f["timeWindow"]) if f["timeWindow"] else "none"),
+        ("hours", [f"{wording.moment(row['hour'])}: {row['total']}" for row in f["hourlyBuckets"]] or "none"),
+        ("lines not read", f["parse"]["skippedLines"]),
+        ("verdict", "gives none"),
+    ]
+
+
+def _alerts(f: dict[str, Any]) -> list[tuple[str, object]]:
+    thresholds = f["thresholds"]
+    return [
+        *_legacy_counts(f["total"], f),
+        ("failure rate", f"{wording.percent(f['failureRate'])} of all records"),
+        *_legacy_durations(f["durationStats"], "Ms", "linear"),
+        ("statuses", [f"{name}: {count}" for name, count in f["statuses"].items()] or "none"),
+        ("errors", [f"{name}: {count}" for name, count in f["errorCodes"].items()] or "none"),
+        ("window", _window(f["window"]) if f["window"] else "none"),
+        ("lines not read", f"{f['parseErrorCount']}, counted as unknown"),
+        ("verdict", [_VERDICTS.get(f["status"], f["status"]), *f["alertReasons"]]),
+        (
+            "thresholds",
+            [
+                f"failure rate {wording.percent(thresholds['failureRate'])}",
+                f"p95 {thresholds['p95Ms']} ms",
+                f"at least {thresholds['minSamples']} records",
+            ],
+        ),
+    ]
+
+
+_LEGACY = {"analyze": _analyze, "alerts": _alerts}
+
+
+def _legacy_counts(records: int, counts: dict[str, Any]) -> list[tuple[str, object]]:
+    return [
+        ("records", records),
+        ("succeeded", counts["success"]),
+        ("failed", counts["failure"]),
+        ("unknown", counts["unknown"]),
+    ]
+
+
+def _legacy_durations(d: dict[str, Any] | None, unit: str, method: str) -> list[tuple[str, object]]:
+    if d is None:
+        return [("durations", "none")]
+    return [
+        ("durations", d["count"]),
+        ("average", f"{d[f'average{unit}']} ms"),
+        ("p50", f"{d[f'p50{unit}']} ms ({method})"),
+        ("p95", f"{d[f'p95{unit}']} ms ({method})"),
+        ("max", f"{d[f'max{unit}']} ms"),
+    ]

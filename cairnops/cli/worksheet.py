@@ -1,17 +1,17 @@
 """`worksheet`: the filled Q&A template of a session."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from cairnops.cli import render
+from cairnops.cli import render, wording
 from cairnops.cli.common import JsonOption, WorkspaceOption, narrate, opened
 
 
 def worksheet(
     session: Annotated[str, typer.Argument(help="The session's name.")],
-    form: Annotated[str, typer.Option("--format", help="md or csv.")] = "md",
+    form: Annotated[Literal["md", "csv"], typer.Option("--format", help="Markdown or CSV.")] = "md",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write (default: stdout).")
     ] = None,
@@ -27,15 +27,17 @@ def worksheet(
     from cairnops.evidence import worksheet as sheets
     from cairnops.telemetry.writer import write_whole
 
-    if form not in ("md", "csv"):
-        raise InputError(f"There is no format {form!r}.", hint="Formats: md, csv.")
+    if as_json and output is not None:
+        raise InputError(
+            "--json prints to stdout and --output writes --format.", hint="Leave one of them out."
+        )
     with opened(workspace) as w:
         rows = sheets.rows(w, session)
         title = f"{w.sessions.get(session).title}: {session}"
     text = sheets.markdown(title, rows) if form == "md" else sheets.as_csv(rows)
     if output is not None:
         write_whole(output, text)
-        narrate(f"{len(rows)} rows")
-        print(output)
+        narrate(f"wrote {wording.count(len(rows), 'row')}")
+        render.raw(f"{render.safe(output)}\n")
         return
-    render.emit([codec.record(row) for row in rows], as_json, lambda: print(text, end=""))
+    render.emit([codec.record(row) for row in rows], as_json, lambda: render.raw(text))

@@ -13,7 +13,10 @@ class Outbox(Protocol):
         """Take the next effect that is due, in order within its conversation; None when nothing is."""
 
     def next_due_ms(self) -> int | None:
-        """When the next unfinished effect is due (epoch milliseconds); None when there is none."""
+        """When the next effect can be claimed (epoch milliseconds); None when all are finished."""
+
+    def give_back(self, claim: Claim, *, due_ms: int) -> bool:
+        """Undo a claim under which nothing was sent; the attempt has not been made."""
 
     def tried(
         self, claim: Claim, result: Result, *, due_ms: int, at: datetime, duration_us: int, looking: bool

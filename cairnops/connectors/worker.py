@@ -18,6 +18,8 @@ from cairnops.domain.policy import DeliveryPolicy
 
 log = logging.getLogger(__name__)
 
+_SPARE_MS, _SPARE_MOST_MS = 50, 60_000
+
 
 class Timing:
     """The worker's own clock: leases and waits run on real time even when the desk's day is scripted."""
@@ -52,6 +54,8 @@ class Worker:
         self._outbox, self._desk, self._policy = outbox, desk, policy
         self._owner, self._stamp = owner, stamp
         self._timing = timing or Timing()
+        #: How long after it was asked for a claim may still be used; the lease is longer by as much.
+        self._spare_ms = max(policy.settle_ms // 2, _SPARE_MS)
 
     async def drain(self, *, told: Callable[[str, int, str], None] = lambda *_: None) -> int:
         """Deliver until nothing is left unfinished; returns how many effects ended.
@@ -73,9 +77,26 @@ class Worker:
                 told(claim.effect.uid, claim.attempt, status.value)
 
     def _claim(self) -> Claim | None:
-        return self._outbox.claim(
-            self._owner, now_ms=self._timing.now_ms(), lease_ms=delivery.lease_ms(self._policy)
+        """The next effect, or None; a fresh claim that came too late to be used is given back.
+
+        The lease runs from before the claim. After a long wait for the database's lock (or a suspended
+        process) a peer may already be looking the effect up, and what we would send now it would miss.
+        """
+        asked = self._timing.now_ms()
+        claim = self._outbox.claim(
+            self._owner, now_ms=asked, lease_ms=delivery.lease_ms(self._policy) + self._spare_ms
         )
+        took = self._timing.now_ms() - asked
+        if claim is None or claim.unclear or took <= self._spare_ms:
+            return claim
+        # On a disk this slow the next one would be late again.
+        self._spare_ms = min(2 * took, _SPARE_MOST_MS)
+        self._outbox.give_back(claim, due_ms=self._timing.now_ms())
+        log.info(
+            "Claim came too late to be used.",
+            extra={"action": "claim_given_back", "effect": claim.effect.uid},
+        )
+        return None
 
     async def step(self, claim: Claim) -> FinalStatus | None:
         """One try or one look-up; the final status when it ended the effect."""

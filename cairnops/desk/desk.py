@@ -1,5 +1,6 @@
 """What a person can do at the desk: see a case, ask for something, and learn what became of it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +17,7 @@ from cairnops.domain.requests import Action, Facts, Flags, Request
 from cairnops.domain.rules import Verdict
 from cairnops.domain.sla import Priority, Sla
 from cairnops.domain.suggestions import AiDraft, Source, Suggestion
-from cairnops.errors import StaleFacts
+from cairnops.errors import InputError, StaleFacts
 
 #: How often a commit is tried again on facts that changed under it; each try decides anew.
 _TRIES = 20
@@ -105,7 +106,9 @@ class Desk:
 
         Raises:
             NotFound: when the conversation has not been observed.
+            InputError: when the key belongs to something else, or the draft cannot be stored.
         """
+        _storable(draft)
         now = self.clock()
         shown_uid = uid_of(now, "shown", key)
         for _ in range(_TRIES):
@@ -113,6 +116,9 @@ class Desk:
                 conversation, key=key, suggestion=shown_uid, session=session, flags=self.flags
             )
             if facts.prior is not None:
+                if facts.prior.fingerprint != _opening(conversation):
+                    taken = actions.REFUSALS["request.key_reused"]
+                    raise InputError(f"{taken.title}.", hint=taken.way_out)
                 before = self.ledger.facts(
                     conversation, key=key, suggestion=facts.prior.sentence, session=session, flags=self.flags
                 )
@@ -135,8 +141,10 @@ class Desk:
 
         Raises:
             NotFound: when the conversation has not been observed.
+            InputError: when a text of the request cannot be stored.
             StaleFacts: when the conversation kept changing faster than it could be decided.
         """
+        _storable(request)
         for _ in range(_TRIES):
             facts = self.ledger.facts(
                 request.conversation,
@@ -187,12 +195,15 @@ class Desk:
                     code=code,
                     body=body,
                 ),
+                # A key that belongs to another request stays that one's; the refusal is recorded beside it.
                 keyed=Keyed(
                     key=request.key,
                     fingerprint=actions.fingerprint(request),
                     refused=code,
                     sentence=sentence,
-                ),
+                )
+                if facts.prior is None
+                else None,
                 decision=decision,
                 effects=outcome.effects if isinstance(outcome, Apply) else (),
                 follow_up=outcome.follow_up if isinstance(outcome, Apply) else None,
@@ -246,7 +257,9 @@ class Desk:
                 key=key,
                 body=body | {"uid": uid if suggestion else ""},
             ),
-            keyed=Keyed(key=key, fingerprint="open", sentence=uid if suggestion else ""),
+            keyed=Keyed(
+                key=key, fingerprint=_opening(view.conversation.id), sentence=uid if suggestion else ""
+            ),
             decision=record,
             shown=(uid, suggestion) if suggestion else None,
         )
@@ -266,3 +279,19 @@ class Desk:
             priority=sla.triage(facts.conversation, standing, self.policy, now),
             flags=self.flags,
         )
+
+
+def _opening(conversation: str) -> str:
+    """What the key of an opening stands for: this conversation and no other."""
+    return f"open:{conversation}"
+
+
+def _storable(value: object) -> None:
+    """Refuse text that has no UTF-8: a browser or a shell can hand over half of a character."""
+    try:
+        json.dumps(codec.plain(value), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            "The text holds half of a character (a lone surrogate), which nobody could read back.",
+            hint="Delete it and type it again.",
+        ) from None

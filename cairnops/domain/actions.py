@@ -1,6 +1,8 @@
 """Whether a request is applied, refused or a repeat; the order of the clauses is their precedence."""
 
 import hashlib
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -11,7 +13,7 @@ from cairnops.domain.decisions import DECISION_TYPE, Decision, Scope, uid_of
 from cairnops.domain.delivery import EffectDraft, EffectKind
 from cairnops.domain.guardrails import Case
 from cairnops.domain.policy import Policy
-from cairnops.domain.requests import DECISION_NAMES, Action, Facts, FollowUp, Request
+from cairnops.domain.requests import DECISION_NAMES, Action, Facts, FollowUp, PastDecision, Prior, Request
 from cairnops.domain.rules import Rule, Severity, Verdict
 from cairnops.domain.suggestions import Source
 
@@ -52,126 +54,282 @@ class Repeat:
 
 Outcome = Apply | Refuse | Repeat
 
-_BLOCK = Severity.BLOCK
 
-#: Why a request can be refused before any guardrail is asked.
-REFUSALS = {
-    rule.code: rule
-    for rule in (
-        Rule(
-            code="request.key_reused",
-            severity=_BLOCK,
-            title="The key belongs to another request",
-            source="DESIGN: one operator action, one decision",
-            way_out="Draw the form again; every form has its own key.",
-        ),
-        Rule(
-            code="actor.role_not_allowed",
-            severity=_BLOCK,
-            title="This role reads and does not act",
-            source="Roles: operator, lead, manager and admin act",
-            way_out="Ask somebody who may act.",
-        ),
-        Rule(
-            code="desk.read_only",
-            severity=_BLOCK,
-            title="The desk is read-only",
-            source="FEATURE_MODAL_APPROVALS",
-            threshold="FEATURE_MODAL_APPROVALS",
-            way_out="Set FEATURE_MODAL_APPROVALS=1, or work in the help desk itself.",
-        ),
-        Rule(
-            code="conversation.closed",
-            severity=_BLOCK,
-            title="The conversation is resolved",
-            source="Chatwoot status resolved",
-            way_out="Reopen it in the help desk first.",
-        ),
-        Rule(
-            code="conversation.changed",
-            severity=_BLOCK,
-            title="The conversation changed since it was opened",
-            source="What was shown is what is decided",
-            way_out="Open it again and judge what is there now.",
-        ),
-        Rule(
-            code="reply.empty",
-            severity=_BLOCK,
-            title="There is no text to send",
-            source="Legacy action route: 400 without reply text",
-            way_out="Write a reply, or cancel.",
-        ),
-        Rule(
-            code="reply.already_answered",
-            severity=_BLOCK,
-            title="This customer message has been answered",
-            source="One operator action, one decision; duplicate replies after a failed log",
-            threshold="guardrails.no_ack_hours",
-            way_out="Wait for the customer, or follow up when the follow-up is due.",
-        ),
-        Rule(
-            code="escalation.reason_unknown",
-            severity=_BLOCK,
-            title="The reason is not in the policy's list",
-            source="SOP-CX-003: valid reasons",
-            threshold="escalation.reasons",
-            way_out="Pick one of the policy's reasons.",
-        ),
-        Rule(
-            code="escalation.note_required",
-            severity=_BLOCK,
-            title="An escalation needs a note",
-            source="SOP-CX-003: issue and customer expectation",
-            threshold="escalation.note_required",
-            way_out="Say what the issue is and what the customer expects.",
-        ),
-        Rule(
-            code="escalation.already_decided",
-            severity=_BLOCK,
-            title="The case has been escalated since the customer last wrote",
-            source="One operator action, one decision",
-            way_out="Add an internal note for whoever has the case.",
-        ),
-        Rule(
-            code="note.empty",
-            severity=_BLOCK,
-            title="The note is empty",
-            source="Modal: the note is trimmed",
-            way_out="Write the note, or cancel.",
-        ),
-        Rule(
-            code="follow_up.incomplete",
-            severity=_BLOCK,
-            title="A follow-up needs an owner and a due time in the future",
-            source="SOP-CX-004: a plan has an owner and a due time",
-            way_out="Name who follows up and by when.",
-        ),
-        Rule(
-            code="override.not_allowed",
-            severity=_BLOCK,
-            title="This block cannot be overridden by this role",
-            source="Policy: guardrails.overridable",
-            threshold="guardrails.overridable",
-            way_out="Escalate, or ask somebody of the role the policy names.",
-        ),
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    """A request beside what it is admitted by."""
+
+    request: Request
+    facts: Facts
+    policy: Policy
+    now: datetime
+
+
+#: What a refusal says about this case; None when the request may pass, empty when its title says it all.
+Admit = Callable[[Ask], str | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admission:
+    """A reason to say no, the actions it watches, and the function that decides it."""
+
+    rule: Rule
+    actions: frozenset[Action]
+    check: Admit
+
+
+#: Asked in this order, before any guardrail: the first that speaks is the answer.
+ADMISSIONS: list[Admission] = []
+
+_DECIDING = frozenset(DECISION_NAMES)
+_ACTING = frozenset(Action) - {Action.CANCEL}
+
+
+def _refusal(
+    code: str, actions: frozenset[Action], *, title: str, source: str, way_out: str, threshold: str = ""
+) -> Callable[[Admit], Admit]:
+    rule = Rule(
+        code=code,
+        severity=Severity.BLOCK,
+        title=title,
+        source=source,
+        threshold=threshold,
+        way_out=way_out,
     )
-}
+
+    def register(check: Admit) -> Admit:
+        ADMISSIONS.append(Admission(rule=rule, actions=actions, check=check))
+        return check
+
+    return register
+
+
+@_refusal(
+    "actor.role_not_allowed",
+    _ACTING,
+    title="This role reads and does not act",
+    source="Roles: operator, lead, manager and admin act",
+    way_out="Ask somebody who may act.",
+)
+def role_not_allowed(ask: Ask) -> str | None:
+    """QA and analysts read everything and change nothing."""
+    role = ask.request.actor.role
+    return f"The role {role.value} reads, and does not act." if role.rank == 0 else None
+
+
+@_refusal(
+    "desk.read_only",
+    _ACTING,
+    title="The desk is read-only",
+    source="FEATURE_MODAL_APPROVALS",
+    threshold="FEATURE_MODAL_APPROVALS",
+    way_out="Set FEATURE_MODAL_APPROVALS=1, or work in the help desk itself.",
+)
+def read_only(ask: Ask) -> str | None:
+    """With approvals switched off everything can be seen and nothing can be done."""
+    return (
+        None if ask.facts.flags.modal_approvals else "The desk is read-only: FEATURE_MODAL_APPROVALS is off."
+    )
+
+
+@_refusal(
+    "conversation.changed",
+    _ACTING,
+    title="The conversation changed since it was opened",
+    source="What was shown is what is decided",
+    way_out="Open it again and judge what is there now.",
+)
+def conversation_changed(ask: Ask) -> str | None:
+    """A form drawn from an older version of the conversation decides nothing."""
+    seen, facts = ask.request.seen_version, ask.facts
+    if seen is None or seen == facts.version:
+        return None
+    if not facts.decisions:
+        return "It changed since you opened it."
+    newest = max(facts.decisions, key=lambda d: d.at)
+    return f"It changed since you opened it; newest decision: {newest.number} by {newest.actor}."
+
+
+@_refusal(
+    "follow_up.incomplete",
+    _ACTING,
+    title="A follow-up needs an owner and a due time in the future",
+    source="SOP-CX-004: a plan has an owner and a due time",
+    way_out="Name who follows up and by when.",
+)
+def follow_up_incomplete(ask: Ask) -> str | None:
+    """A promise without a name, or due at or before this moment, is no promise."""
+    promise = ask.request.follow_up
+    if promise is None:
+        return "" if ask.request.action is Action.FOLLOW_UP else None
+    missing = [] if promise.owner.strip() else ["an owner"]
+    missing += [] if promise.due > ask.now else ["a due time in the future"]
+    return (
+        f"The follow-up has no {' and no '.join(m.partition(' ')[2] for m in missing)}." if missing else None
+    )
+
+
+@_refusal(
+    "conversation.closed",
+    _DECIDING,
+    title="The conversation is resolved",
+    source="Chatwoot status resolved",
+    way_out="Reopen it in the help desk first.",
+)
+def conversation_closed(ask: Ask) -> str | None:
+    """Nothing is decided about a resolved conversation; notes and follow-ups may still be left.
+
+    Resolved by a decision counts from the decision on, not from when the help desk shows it.
+    """
+    conversation = ask.facts.conversation
+    if conversation.status is Status.RESOLVED:
+        return f"Conversation {conversation.id} is resolved."
+    closed = ask.facts.last_decision(Action.MARK_RESOLVED)
+    if closed is None or closed.undelivered or not _nothing_new(ask.facts, closed):
+        return None
+    if any(c.at > closed.at and c.status is not Status.RESOLVED for c in conversation.status_changes):
+        return None
+    return f"{closed.actor} resolved conversation {conversation.id} with decision {closed.number}."
+
+
+@_refusal(
+    "note.empty",
+    frozenset({Action.NOTE}),
+    title="The note is empty",
+    source="Modal: a note is sent only if something is left after trimming",
+    way_out="Write the note, or cancel.",
+)
+def note_empty(ask: Ask) -> str | None:
+    """A note of nothing but blanks says nothing."""
+    return None if ask.request.note.strip() else ""
+
+
+@_refusal(
+    "reply.empty",
+    frozenset({Action.APPROVE_SEND}),
+    title="There is no text to send",
+    source="Legacy action route: 400 without reply text",
+    way_out="Write a reply, or cancel.",
+)
+def reply_empty(ask: Ask) -> str | None:
+    """A reply of nothing but blanks is not sent, whether typed or suggested."""
+    suggestion, text = ask.facts.suggestion, ask.request.text
+    if text is None and suggestion is None and "suggestion.missing" not in ask.policy.guardrails.disabled:
+        return None
+    shown = suggestion.text if suggestion else ""
+    return None if (shown if text is None else text).strip() else ""
+
+
+@_refusal(
+    "reply.already_answered",
+    frozenset({Action.APPROVE_SEND}),
+    title="This customer message has been answered",
+    source="One operator action, one decision; duplicate replies after a failed log",
+    threshold="guardrails.no_ack_hours",
+    way_out="Wait for the customer, or follow up when the follow-up is due.",
+)
+def already_answered(ask: Ask) -> str | None:
+    """A second reply to one customer message, unless a promise fell due since or `no_ack_hours` have passed.
+
+    Strictly more than that many hours; a promise due at this very moment counts. A reply that surely never
+    reached the help desk answered nothing; one nobody knows about may have, and stands.
+    """
+    sent = ask.facts.last_decision(Action.APPROVE_SEND)
+    if sent is None or sent.undelivered or not _nothing_new(ask.facts, sent):
+        return None
+    if any(sent.at < promise.due <= ask.now for promise in ask.facts.follow_ups):
+        return None
+    if ask.now - sent.at > timedelta(hours=ask.policy.guardrails.no_ack_hours):
+        return None
+    return f"{sent.actor} answered with decision {sent.number}; the customer has not written since."
+
+
+@_refusal(
+    "escalation.reason_unknown",
+    frozenset({Action.ESCALATE}),
+    title="The reason is not in the policy's list",
+    source="SOP-CX-003: valid reasons",
+    threshold="escalation.reasons",
+    way_out="Pick one of the policy's reasons.",
+)
+def reason_unknown(ask: Ask) -> str | None:
+    """An escalation names one of the policy's reasons, letter for letter."""
+    given, reasons = ask.request.reason, ask.policy.escalation.reasons
+    if given in reasons:
+        return None
+    start = f"“{given}” is not" if given else "No reason is given; it must be"
+    return f"{start} one of: {', '.join(reasons)}."
+
+
+@_refusal(
+    "escalation.note_required",
+    frozenset({Action.ESCALATE}),
+    title="An escalation needs a note",
+    source="SOP-CX-003: issue and customer expectation",
+    threshold="escalation.note_required",
+    way_out="Say what the issue is and what the customer expects.",
+)
+def note_required(ask: Ask) -> str | None:
+    """Whoever takes the case over must not have to read it from the beginning."""
+    return "" if ask.policy.escalation.note_required and not ask.request.note.strip() else None
+
+
+@_refusal(
+    "escalation.already_decided",
+    frozenset({Action.ESCALATE}),
+    title="The case has been escalated since the customer last wrote",
+    source="One operator action, one decision",
+    way_out="Add an internal note for whoever has the case.",
+)
+def already_escalated(ask: Ask) -> str | None:
+    """A second escalation of a case about which the customer has written nothing new."""
+    sent = ask.facts.last_decision(Action.ESCALATE)
+    if sent is None or sent.undelivered or not _nothing_new(ask.facts, sent):
+        return None
+    return f"{sent.actor} escalated with decision {sent.number}; the customer has not written since."
+
+
+def _nothing_new(facts: Facts, since: PastDecision) -> bool:
+    last = facts.conversation.last_from(Author.CUSTOMER)
+    return last is None or last.at <= since.at
+
+
+KEY_REUSED = Rule(
+    code="request.key_reused",
+    severity=Severity.BLOCK,
+    title="The key belongs to another request",
+    source="DESIGN: one operator action, one decision",
+    way_out="Draw the form again; every form has its own key.",
+)
+
+OVERRIDE_NOT_ALLOWED = Rule(
+    code="override.not_allowed",
+    severity=Severity.BLOCK,
+    title="This block cannot be overridden by this role",
+    source="Policy: guardrails.overridable",
+    threshold="guardrails.overridable",
+    way_out="Escalate, or ask somebody of the role the policy names.",
+)
+
+#: Every rule a request can be refused with by this module, by code.
+REFUSALS = {rule.code: rule for rule in (KEY_REUSED, *(a.rule for a in ADMISSIONS), OVERRIDE_NOT_ALLOWED)}
 
 
 def fingerprint(request: Request) -> str:
     """SHA-256 over what the request asks for: two requests with one key must be one request."""
+    promise = request.follow_up
     parts = (
         request.action.value,
         request.conversation,
         request.actor.email,
-        request.text if request.text is not None else "\x00",
+        request.text,
         request.note,
         request.reason,
-        request.target.value if request.target else "",
+        request.target.value if request.target else None,
         request.override,
-        f"{request.follow_up.owner}|{request.follow_up.due.isoformat()}" if request.follow_up else "",
+        [promise.owner, promise.due.isoformat(), promise.text] if promise else None,
     )
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def decide(
@@ -179,95 +337,74 @@ def decide(
 ) -> Outcome:
     """What becomes of the request.
 
-    `facts` is one read of the ledger; `now` is UTC. The result is data: the caller commits it.
+    `facts` is one read of the ledger; `now` is UTC. The result is data: the caller commits it. In order:
+    the key (a repeat, or another request's), cancel, `ADMISSIONS` as they stand, the guardrails' blocks.
     """
     if facts.prior is not None:
-        if facts.prior.fingerprint != fingerprint(request):
-            return _refuse("request.key_reused")
-        return Repeat(
-            decision=facts.prior.decision,
-            number=facts.prior.number,
-            refused=facts.prior.refused,
-            sentence=facts.prior.sentence,
-        )
+        return repeated(request, facts.prior)
     if request.action is Action.CANCEL:
         return Apply(event="action.cancelled", decision=None)
-    if request.actor.role.rank == 0:
-        return _refuse("actor.role_not_allowed", f"{request.actor.role.value} reads, and does not act.")
-    if not facts.flags.modal_approvals:
-        return _refuse("desk.read_only", "The desk is read-only: FEATURE_MODAL_APPROVALS is off.")
-    if request.seen_version is not None and request.seen_version != facts.version:
-        return _refuse("conversation.changed", _what_changed(facts))
-    if request.follow_up and (not request.follow_up.owner.strip() or request.follow_up.due <= now):
-        return _refuse("follow_up.incomplete")
-    if request.action in DECISION_NAMES and facts.conversation.status is Status.RESOLVED:
-        return _refuse("conversation.closed", f"Conversation {facts.conversation.id} is resolved.")
+    ask = Ask(request=request, facts=facts, policy=policy, now=now)
+    for admission in ADMISSIONS:
+        if request.action in admission.actions and admission.rule.code not in policy.guardrails.disabled:
+            sentence = admission.check(ask)
+            if sentence is not None:
+                return _refuse(admission.rule, sentence)
     match request.action:
         case Action.NOTE:
-            if not request.note.strip():
-                return _refuse("note.empty")
             return Apply(event="note.added", decision=None, effects=(_note(request.note),))
+        case Action.FOLLOW_UP if request.follow_up is None:
+            return _refuse(REFUSALS["follow_up.incomplete"])
         case Action.FOLLOW_UP:
-            if request.follow_up is None:
-                return _refuse("follow_up.incomplete")
             return Apply(event="follow_up.set", decision=None, follow_up=request.follow_up)
         case Action.APPROVE_SEND | Action.ESCALATE | Action.MARK_RESOLVED:
-            return _decide(request, facts, policy, now, policy_hash, shop)
+            return _decide(ask, policy_hash, shop)
         case _:
             assert_never(request.action)
 
 
-def _decide(
-    request: Request, facts: Facts, policy: Policy, now: datetime, policy_hash: str, shop: str
-) -> Outcome:
-    refused = _unfit(request, facts, policy, now)
-    if refused is not None:
-        return refused
-    standing = sla.read(facts.conversation, policy.sla, now)
-    case = Case(request=request, facts=facts, sla=standing, policy=policy, now=now)
+def repeated(request: Request, prior: Prior) -> Repeat | Refuse:
+    """A key stands for one request: the same one is told what became of it, another is refused."""
+    if prior.fingerprint != fingerprint(request):
+        return _refuse(KEY_REUSED)
+    return Repeat(
+        decision=prior.decision, number=prior.number, refused=prior.refused, sentence=prior.sentence
+    )
+
+
+def _decide(ask: Ask, policy_hash: str, shop: str) -> Outcome:
+    standing = sla.read(ask.facts.conversation, ask.policy.sla, ask.now)
+    case = Case(request=ask.request, facts=ask.facts, sla=standing, policy=ask.policy, now=ask.now)
     verdicts = guardrails.judge(case)
     blocks = [v for v in verdicts if v.severity is Severity.BLOCK and not v.overridden]
     if blocks:
-        first = blocks[0]
-        rule = next(g.rule for g in guardrails.GUARDRAILS if g.rule.code == first.code)
-        if request.override.strip():
-            who = f"a {first.override_role} may" if first.override_role else "nobody may"
-            return _refuse(
-                "override.not_allowed", f"{first.code} stands: {first.sentence} Override: {who}.", verdicts
-            )
-        return Refuse(code=first.code, sentence=first.sentence, way_out=rule.way_out, verdicts=verdicts)
+        return blocked(case, blocks[0], verdicts)
     return _apply(case, verdicts, policy_hash, shop)
 
 
-def _unfit(request: Request, facts: Facts, policy: Policy, now: datetime) -> Refuse | None:
-    last = facts.conversation.last_from(Author.CUSTOMER)
-    if request.action is Action.APPROVE_SEND:
-        if request.text is not None and not request.text.strip():
-            return _refuse("reply.empty")
-        sent = facts.last_decision(Action.APPROVE_SEND)
-        if sent is not None and not (last is not None and last.at > sent.at):
-            due = any(f.due <= now for f in facts.follow_ups)
-            quiet = now - sent.at > timedelta(hours=policy.guardrails.no_ack_hours)
-            if not due and not quiet:
-                return _refuse(
-                    "reply.already_answered",
-                    f"{sent.actor} answered with decision {sent.number}; the customer has not written since.",
-                )
-    if request.action is Action.ESCALATE:
-        if request.reason not in policy.escalation.reasons:
-            given = f"“{request.reason}” is not" if request.reason else "No reason given; it must be"
-            return _refuse(
-                "escalation.reason_unknown", f"{given} one of: {', '.join(policy.escalation.reasons)}."
-            )
-        if policy.escalation.note_required and not request.note.strip():
-            return _refuse("escalation.note_required")
-        sent = facts.last_decision(Action.ESCALATE)
-        if sent is not None and not (last is not None and last.at > sent.at):
-            return _refuse(
-                "escalation.already_decided",
-                f"{sent.actor} escalated with decision {sent.number}; nothing new since.",
-            )
-    return None
+def blocked(case: Case, first: Verdict, verdicts: tuple[Verdict, ...]) -> Refuse:
+    """A block stands; going ahead against it takes the role the policy names, and a reason.
+
+    Whoever gave a reason is told who may override, instead of being told about the block again.
+    """
+    rule = next(g.rule for g in guardrails.GUARDRAILS if g.rule.code == first.code)
+    disabled = OVERRIDE_NOT_ALLOWED.code in case.policy.guardrails.disabled
+    if not case.request.override.strip() or disabled:
+        return Refuse(code=first.code, sentence=first.sentence, way_out=rule.way_out, verdicts=verdicts)
+    if not first.override_role:
+        return Refuse(
+            code=OVERRIDE_NOT_ALLOWED.code,
+            sentence=f"{first.sentence} Nobody may override {first.code}.",
+            way_out=rule.way_out,
+            verdicts=verdicts,
+        )
+    who = guardrails.named(first.override_role)
+    return Refuse(
+        code=OVERRIDE_NOT_ALLOWED.code,
+        sentence=f"{first.sentence} Only {who} may override {first.code}.",
+        way_out=f"Escalate, or ask {who}.",
+        verdicts=verdicts,
+    )
 
 
 def _apply(case: Case, verdicts: tuple[Verdict, ...], policy_hash: str, shop: str) -> Apply:
@@ -300,7 +437,7 @@ def _apply(case: Case, verdicts: tuple[Verdict, ...], policy_hash: str, shop: st
         edit_distance=edits.distance(suggestion.text, text) if edited and suggestion and text else 0,
         fallback="manual_reply" if text is not None and suggestion is None else "",
         verdicts=verdicts,
-        override=request.override.strip(),
+        override=request.override.strip() if any(v.overridden for v in verdicts) else "",
         sla=case.sla,
         priority=priority.value if priority else "",
         flags=facts.flags,
@@ -324,7 +461,8 @@ def _effects(case: Case, text: str | None, decision: Decision) -> tuple[EffectDr
         out.append(EffectDraft(kind=EffectKind.REPLY, payload={"text": text}))
     if request.action is Action.ESCALATE:
         out.append(EffectDraft(kind=EffectKind.LABELS, payload={"add": case.policy.labels.escalation}))
-        out.append(_note(f"Escalated to {decision.target} ({decision.reason}): {request.note}"))
+        what = f"Escalated to {decision.target} ({decision.reason})"
+        out.append(_note(f"{what}: {request.note}" if request.note.strip() else what))
     elif request.note.strip():
         out.append(_note(request.note))
     if request.action is Action.MARK_RESOLVED:
@@ -349,16 +487,8 @@ def _rationale(case: Case, edited: bool) -> str:
     return f"Approved {what}{' with edits' if edited else ''}"
 
 
-def _what_changed(facts: Facts) -> str:
-    if facts.decisions:
-        newest = max(facts.decisions, key=lambda d: d.at)
-        return f"It changed since you opened it; newest decision: {newest.number} by {newest.actor}."
-    return "It changed since you opened it."
-
-
-def _refuse(code: str, sentence: str = "", verdicts: tuple[Verdict, ...] = ()) -> Refuse:
-    rule = REFUSALS[code]
-    return Refuse(code=code, sentence=sentence or f"{rule.title}.", way_out=rule.way_out, verdicts=verdicts)
+def _refuse(rule: Rule, sentence: str = "") -> Refuse:
+    return Refuse(code=rule.code, sentence=sentence or f"{rule.title}.", way_out=rule.way_out)
 
 
 def numbered(decision: Decision, number: int) -> Decision:

@@ -19,17 +19,16 @@ class Entry:
     place: str
 
 
-def _of(rule: Rule, function: Callable[..., Any], meaning: str = "") -> Entry:
-    code = function.__code__
+def _of(rule: Rule, function: Callable[..., Any]) -> Entry:
     module = function.__module__.replace(".", "/")
     return Entry(
         rule=rule,
-        meaning=meaning or inspect.cleandoc(function.__doc__ or rule.title),
-        place=f"{module}.py:{code.co_firstlineno} ({function.__name__})",
+        meaning=inspect.cleandoc(function.__doc__ or ""),
+        place=f"{module}.py:{function.__code__.co_firstlineno} ({function.__name__})",
     )
 
 
-#: Rules that are no guardrail and refuse nothing by themselves: what the desk computes and promises.
+#: Rules that stand on no list: what the desk computes and promises, and the two refusals around the lists.
 _CORE: tuple[tuple[Rule, Callable[..., Any]], ...] = (
     (
         Rule(
@@ -91,14 +90,13 @@ _CORE: tuple[tuple[Rule, Callable[..., Any]], ...] = (
         ),
         delivery.after_look_up,
     ),
+    (actions.KEY_REUSED, actions.repeated),
+    (actions.OVERRIDE_NOT_ALLOWED, actions.blocked),
 )
 
 ENTRIES: tuple[Entry, ...] = (
-    *(
-        _of(g.rule, g.check, g.rule.title + "." if g.check.__name__ == "check" else "")
-        for g in guardrails.GUARDRAILS
-    ),
-    *(_of(rule, actions.decide, f"{rule.title}.") for rule in actions.REFUSALS.values()),
+    *(_of(g.rule, g.check) for g in guardrails.GUARDRAILS),
+    *(_of(a.rule, a.check) for a in actions.ADMISSIONS),
     *(_of(rule, function) for rule, function in _CORE),
 )
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from cairnops.domain.conversations import Actor
@@ -17,6 +17,7 @@ DECISION_TYPE = "cx.escalation"
 #: The action name of the record that says which suggestion was shown.
 SUGGESTION_SHOWN = "suggestion.shown"
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -75,5 +76,6 @@ def uid_of(at: datetime, *parts: str) -> str:
     The first 48 bits are `at` in milliseconds, the last 80 the SHA-256 of the parts, so ids sort by time.
     """
     digest = hashlib.sha256("\x1f".join(parts).encode()).digest()[:10]
-    value = (int(at.timestamp() * 1000) << 80) | int.from_bytes(digest, "big")
+    milliseconds = (at - _EPOCH) // timedelta(milliseconds=1)
+    value = (milliseconds << 80) | int.from_bytes(digest, "big")
     return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))

@@ -116,7 +116,7 @@ def of_status(status: int, retry_after_ms: int | None = None) -> Result:
     """Classify an HTTP status.
 
     2xx is done. 429 is certainly not done. 5xx, 408 and 425 may have been done: a gateway answers 502
-    for a request its backend carried out. Every other 4xx is a refusal.
+    for a request its backend carried out. Everything else, a redirect included, is a refusal.
     """
     if 200 <= status < 300:
         return Result(answer=Answer.OK)
@@ -169,7 +169,7 @@ def after_try(result: Result, attempt: int, policy: DeliveryPolicy) -> Step:
         return Done(status=FinalStatus.SUCCESS)
     if result.answer is Answer.REJECT:
         return Done(status=FinalStatus.FAILED)
-    if result.answer is Answer.UNKNOWN:
+    if result.answer is Answer.UNKNOWN and policy.look_up:
         return LookUp(after_ms=policy.settle_ms)
     return _again_or(attempt, policy, result.error_code, result.retry_after_ms)
 

@@ -1,6 +1,6 @@
 """What should make an operator stop and think, rule by rule; each finding is a value, nothing is done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -8,7 +8,7 @@ from itertools import pairwise
 from cairnops.domain import sla as slas
 from cairnops.domain import suggestions as replies
 from cairnops.domain.conversations import Author, Conversation, Status
-from cairnops.domain.policy import Policy
+from cairnops.domain.policy import ClockStart, Policy
 from cairnops.domain.requests import Action, Facts, Request
 from cairnops.domain.rules import Rule, Severity, Verdict
 from cairnops.domain.sla import Sla
@@ -38,10 +38,9 @@ class Case:
         return self.facts.suggestion.text if self.facts.suggestion else ""
 
 
-#: What a guardrail finds: a sentence, and when they differ from the rule's own, severity and threshold.
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What one guardrail has to say about one case."""
+    """What one guardrail has to say about one case; severity only where it differs from the rule's own."""
 
     sentence: str
     severity: Severity | None = None
@@ -108,9 +107,18 @@ def _override(verdict: Verdict, case: Case) -> Verdict:
     )
 
 
-def _minutes(seconds: int) -> str:
-    hours, minutes = divmod(seconds // 60, 60)
+def _minutes(seconds: float) -> str:
+    hours, minutes = divmod(int(seconds) // 60, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
+def named(role: str) -> str:
+    """A role with its article: `a manager`, `an admin`."""
+    return f"{'an' if role[0] in 'aeiou' else 'a'} {role}"
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return ", ".join(f"“{word}”" for word in words)
 
 
 def money(minor: int, currency: str) -> str:
@@ -125,16 +133,15 @@ def money(minor: int, currency: str) -> str:
         title="Legal, fraud, chargeback, threat or injury language",
         source="SOP-CX-003; red-flag list of the quick cards",
         threshold="suggestions.high_risk_words",
-        way_out="Escalate; a person with the right role answers.",
+        way_out="Escalate, and quote the customer's words in the note.",
     )
 )
 def high_risk_language(case: Case) -> Finding | None:
     """The customer's words call for a person above the operator, whatever was suggested."""
-    said = " \n".join(m.text for m in case.conversation.public_messages() if m.author is Author.CUSTOMER)
-    hits = replies.high_risk(said, case.policy.suggestions.high_risk_words)
+    hits = replies.screen(case.conversation, case.policy.suggestions).high_risk
     if not hits:
         return None
-    return Finding(sentence=f"The customer wrote: {', '.join(hits)}. This is not answered from the modal.")
+    return Finding(sentence=f"The customer wrote {_quoted(hits)}; an operator does not answer that.")
 
 
 @_guardrail(
@@ -152,7 +159,7 @@ def supervisor_requested(case: Case) -> Finding | None:
     hits = replies.screen(case.conversation, case.policy.suggestions).supervisor
     if not hits:
         return None
-    return Finding(sentence=f"{_customer(case)} asks for somebody in charge ({', '.join(hits)}).")
+    return Finding(sentence=f"The customer asks for somebody in charge: {_quoted(hits)}.")
 
 
 @_guardrail(
@@ -162,29 +169,36 @@ def supervisor_requested(case: Case) -> Finding | None:
         title="Refund above what this role may promise",
         source="Modal job aid (> 500); tiers of the job-aid library",
         threshold="refund.tiers",
-        way_out="Escalate to the role named, or have somebody of that role approve it.",
+        way_out="Escalate, or have somebody of the role named approve it.",
     )
 )
 def refund_above_tier(case: Case) -> Finding | None:
-    """The reply offers money back and the order's total is strictly above the actor's tier."""
-    suggestion, order = case.facts.suggestion, case.conversation.order
-    offers = (suggestion is not None and suggestion.template_id == "refund_offer") or (
-        "refund" in case.text.lower()
-    )
-    if not offers or order is None:
+    """The reply offers money back and the order's total is strictly above what the actor's role may promise.
+
+    A tier may only warn: the operator goes ahead and tells somebody of the role named. A total nobody
+    knows warns everybody whom some tier would stop.
+    """
+    suggestion, order, refund = case.facts.suggestion, case.conversation.order, case.policy.refund
+    offers = suggestion is not None and suggestion.template_id == "refund_offer"
+    if not offers and not replies.high_risk(case.text, refund.words):
         return None
-    if order.total_minor is None:
+    beyond = [t for t in refund.tiers if case.request.actor.role.rank < t.role.rank]
+    if order is None or order.total_minor is None:
+        if not beyond:
+            return None
         return Finding(
-            sentence="The reply offers money back and the amount is not known.", severity=Severity.WARN
+            sentence="The reply offers money back and nobody knows how much the order came to.",
+            severity=Severity.WARN,
         )
-    above = [t for t in case.policy.refund.tiers if order.total_minor > t.above * 100]
-    needed = [t for t in above if case.request.actor.role.rank < t.role.rank]
+    needed = [t for t in beyond if order.total_minor > t.above * 100]
     if not needed:
         return None
     tier = max(needed, key=lambda t: (t.severity is Severity.BLOCK, t.above))
+    total, limit = money(order.total_minor, order.currency), money(tier.above * 100, order.currency)
+    role = named(tier.role.value)
+    then = f"only {role} may offer it back" if tier.severity is Severity.BLOCK else f"tell {role}"
     return Finding(
-        sentence=f"{money(order.total_minor, order.currency)} is above {tier.above}: "
-        f"{'needs' if tier.severity is Severity.BLOCK else 'tell'} a {tier.role.value}.",
+        sentence=f"The order came to {total}; above {limit} {then}.",
         severity=tier.severity,
         threshold=f"> {tier.above} → {tier.role.value}",
     )
@@ -206,56 +220,69 @@ def suggestion_missing(case: Case) -> Finding | None:
     return Finding(sentence="No suggestion fits this conversation. Draft a reply by hand or escalate.")
 
 
-_MISMATCHES = {
-    "wrong_name": Rule(
+@_guardrail(
+    Rule(
         code="suggestion.wrong_name",
         severity=Severity.BLOCK,
         title="The reply addresses somebody else",
         source="Modal job aid: check for the correct customer name",
         way_out="Correct the name.",
-    ),
-    "placeholder_left": Rule(
+    )
+)
+def wrong_name(case: Case) -> Finding | None:
+    """The reply greets or addresses a name that is not the customer's."""
+    return _problem(case, replies.ProblemKind.WRONG_NAME)
+
+
+@_guardrail(
+    Rule(
         code="suggestion.placeholder_left",
         severity=Severity.BLOCK,
         title="A placeholder is still in the reply",
         source="Modal job aid: suggestion mismatched",
         way_out="Fill the placeholder in.",
-    ),
-    "wrong_category": Rule(
+    )
+)
+def placeholder_left(case: Case) -> Finding | None:
+    """The reply still holds something that was meant to be filled in: `{{…}}`, `[name?]`, `<…>`, TBD."""
+    return _problem(case, replies.ProblemKind.PLACEHOLDER_LEFT)
+
+
+@_guardrail(
+    Rule(
         code="suggestion.wrong_category",
         severity=Severity.WARN,
         title="The suggestion answers another kind of request",
         source="Modal job aid: suggestion mismatched",
+        threshold="suggestions.matcher",
         way_out="Edit the reply, write it by hand, or escalate.",
-    ),
-    "name_missing": Rule(
+    )
+)
+def wrong_category(case: Case) -> Finding | None:
+    """The suggestion belongs to another template than the customer's words call for."""
+    return _problem(case, replies.ProblemKind.WRONG_CATEGORY)
+
+
+@_guardrail(
+    Rule(
         code="suggestion.name_missing",
         severity=Severity.WARN,
         title="The reply does not name the customer",
         source="Edge checklist: name fallback; operators on impersonal replies",
         way_out="Address the customer by name, or ask for it when nobody knows it.",
-    ),
-}
+    )
+)
+def name_missing(case: Case) -> Finding | None:
+    """The reply does not name the customer, or nobody knows what to call them."""
+    return _problem(case, replies.ProblemKind.NAME_MISSING)
 
 
-def _mismatch(kind: str) -> Check:
-    def check(case: Case) -> Finding | None:
-        if not case.text:
-            return None
-        found = [
-            p
-            for p in replies.problems(
-                case.text, case.facts.suggestion, case.conversation, case.policy.suggestions
-            )
-            if p.kind == kind
-        ]
-        return Finding(sentence="; ".join(p.detail for p in found)) if found else None
-
-    return check
-
-
-for _kind, _rule in _MISMATCHES.items():
-    _guardrail(_rule)(_mismatch(_kind))
+def _problem(case: Case, kind: replies.ProblemKind) -> Finding | None:
+    if not case.text.strip():
+        return None
+    found = replies.problems(case.text, case.facts.suggestion, case.conversation, case.policy.suggestions)
+    details = "; ".join(p.detail for p in found if p.kind is kind)
+    return Finding(sentence=f"{details[0].upper()}{details[1:]}.") if details else None
 
 
 @_guardrail(
@@ -274,8 +301,11 @@ def ai_unavailable(case: Case) -> Finding | None:
     if case.facts.flags.ai_escalations:
         return None
     shown = case.facts.suggestion
-    what = f"the reply shown is the {shown.template_id} template" if shown else "no template fits either"
-    return Finding(sentence=f"AI unavailable: {what}.")
+    if shown is None:
+        return Finding(sentence="AI unavailable, and no template fits either.")
+    if shown.source is Source.AI:
+        return Finding(sentence="AI unavailable: it was switched off after this reply was suggested.")
+    return Finding(sentence=f"AI unavailable: the reply shown is the {shown.template_id} template.")
 
 
 @_guardrail(
@@ -289,27 +319,35 @@ def ai_unavailable(case: Case) -> Finding | None:
     )
 )
 def index_stale(case: Case) -> Finding | None:
-    """How old the index was when the session began (or now, outside a session) decides: warn, then block."""
-    suggestion = case.facts.suggestion
+    """The index was built too long before the session began (outside a session: before now): warn, then block.
+
+    The job aid rejects any index older than the session, which every index is; the bands are those of the
+    index check, strictly above `index_fresh_hours` and strictly above `index_stale_hours`.
+    """
+    suggestion, limits = case.facts.suggestion, case.policy.guardrails
     if suggestion is None or suggestion.source is not Source.AI:
         return None
     if suggestion.index_generated_at is None:
         return Finding(sentence="Nobody says when the index behind this suggestion was built.")
-    limits = case.policy.guardrails
-    age = (case.facts.session_started_at or case.now) - suggestion.index_generated_at
-    hours = int(age.total_seconds() // 3600)
-    if age > timedelta(hours=limits.index_stale_hours):
-        return Finding(
-            sentence=f"The index behind this suggestion is {hours} h older than the session.",
-            severity=Severity.BLOCK,
-            threshold=f"{limits.index_stale_hours} h",
+    begun = case.facts.session_started_at
+    age = (begun or case.now) - suggestion.index_generated_at
+    passed = [
+        (hours, severity)
+        for hours, severity in (
+            (limits.index_stale_hours, Severity.BLOCK),
+            (limits.index_fresh_hours, Severity.WARN),
         )
-    if age > timedelta(hours=limits.index_fresh_hours):
-        return Finding(
-            sentence=f"The index behind this suggestion is {hours} h older than the session.",
-            threshold=f"{limits.index_fresh_hours} h",
-        )
-    return None
+        if age > timedelta(hours=hours)
+    ]
+    if not passed:
+        return None
+    hours, severity = passed[0]
+    when = "before the session began" if begun else "ago"
+    return Finding(
+        sentence=f"The index behind this suggestion was built {_minutes(age.total_seconds())} {when}.",
+        severity=severity,
+        threshold=f"{hours} h",
+    )
 
 
 @_guardrail(
@@ -324,10 +362,8 @@ def index_stale(case: Case) -> Finding | None:
 )
 def already_escalated(case: Case) -> Finding | None:
     """An escalated case belongs to somebody else; a reply from the modal would cross theirs."""
-    marks = {label.lower() for label in case.policy.labels.escalated}
-    tagged = [t for t in case.conversation.tags if t.lower() in marks]
-    if tagged:
-        return Finding(sentence=f"Tagged {', '.join(tagged)}: somebody above has this case.")
+    if slas.escalated(case.conversation, case.policy):
+        return Finding(sentence="It is tagged as escalated: somebody above has this case.")
     before = case.facts.last_decision(Action.ESCALATE)
     if before is None:
         return None
@@ -391,7 +427,7 @@ def follow_up_unowned(case: Case) -> Finding | None:
         hits = replies.high_risk(message.text, case.policy.suggestions.promise_words)
         if hits:
             return Finding(
-                sentence=f"The customer was told “{hits[0]}”; no owner and no due time are recorded."
+                sentence=f"The customer was told “{hits[0]}”, and no follow-up with owner and due time is recorded."
             )
     return None
 
@@ -408,13 +444,16 @@ def follow_up_unowned(case: Case) -> Finding | None:
     _ALL,
 )
 def breach_age(case: Case) -> Finding | None:
-    """The clock in force says the customer has waited strictly longer past the breach than the policy allows."""
+    """Under the clock in force the customer has waited, past the breach, strictly longer than the policy allows.
+
+    A breach that was answered, however late, has stopped ageing.
+    """
     standing = case.sla.in_force
     limit = case.policy.triage.breach_age_minutes
-    if not standing.breached or standing.breach_age_s <= limit * 60:
+    if not standing.breached or standing.stopped_at or standing.breach_age_s <= limit * 60:
         return None
     return Finding(
-        sentence=f"Breached {_minutes(standing.breach_age_s)} ago ({_clock(standing.clock)}).",
+        sentence=f"Breached for {_minutes(standing.breach_age_s)}, counted from {_SINCE[standing.clock]}.",
         threshold=f"{limit} min",
     )
 
@@ -438,9 +477,9 @@ def no_acknowledgement(case: Case) -> Finding | None:
     last = case.conversation.last_from(Author.CUSTOMER)
     if last is not None and last.at > sent.at:
         return None
-    hours = int((case.now - sent.at).total_seconds() // 3600)
+    quiet = _minutes((case.now - sent.at).total_seconds())
     return Finding(
-        sentence=f"No answer from {_customer(case)} for {hours} h after decision {sent.number}.",
+        sentence=f"No word from {_customer(case)} in the {quiet} since decision {sent.number}.",
         threshold=f"{case.policy.guardrails.no_ack_hours} h",
     )
 
@@ -457,11 +496,16 @@ def no_acknowledgement(case: Case) -> Finding | None:
     _ALL,
 )
 def repeat_breach(case: Case) -> Finding | None:
-    """Breaches of this customer's conversations inside the window, this one included, reach the count."""
+    """Breaches of this customer's conversations inside the window, this one included, reach the count.
+
+    The window is closed: a breach exactly so many days ago counts. This one counts until it was answered,
+    and from then on for as long as the window reaches back to the answer.
+    """
     limits = case.policy.guardrails
     since = case.now - timedelta(days=limits.repeat_breach_days)
     count = sum(1 for at in case.facts.other_breaches if since <= at <= case.now)
-    count += 1 if case.sla.in_force.breached else 0
+    this = case.sla.in_force
+    count += this.breached and (this.stopped_at or case.now) >= since
     if count < limits.repeat_breach_count:
         return None
     return Finding(
@@ -482,32 +526,37 @@ def repeat_breach(case: Case) -> Finding | None:
     _ALL,
 )
 def rapid_reopen(case: Case) -> Finding | None:
-    """The conversation came back within the window after it had been resolved."""
-    window = timedelta(minutes=case.policy.guardrails.rapid_reopen_minutes)
+    """The conversation's last reopening came within the window (exactly so many minutes included)."""
+    limit = case.policy.guardrails.rapid_reopen_minutes
     changes = sorted(case.conversation.status_changes, key=lambda c: c.at)
-    for before, after in pairwise(changes):
-        if before.status is Status.RESOLVED and after.status is not Status.RESOLVED:
-            gap = after.at - before.at
-            if gap <= window:
-                return Finding(
-                    sentence=f"Reopened {_minutes(int(gap.total_seconds()))} after it was resolved.",
-                    threshold=f"{case.policy.guardrails.rapid_reopen_minutes} min",
-                )
-    return None
+    gaps = [
+        after.at - before.at
+        for before, after in pairwise(changes)
+        if before.status is Status.RESOLVED and after.status is not Status.RESOLVED
+    ]
+    if not gaps or gaps[-1] > timedelta(minutes=limit):
+        return None
+    return Finding(
+        sentence=f"Reopened {_minutes(gaps[-1].total_seconds())} after it was resolved.",
+        threshold=f"{limit} min",
+    )
 
 
 def _customer(case: Case) -> str:
     return case.conversation.customer or "the customer (no name known)"
 
 
-def _clock(name: str) -> str:
-    return "since " + name.replace("_", " ")
+_SINCE: dict[ClockStart, str] = {
+    "conversation_created": "its creation",
+    "last_customer_message": "the customer's last message",
+    "first_unanswered_customer_message": "the first message nobody answered",
+}
 
 
-def preview(facts: Facts, actor_request: Request, policy: Policy, now: datetime) -> tuple[Verdict, ...]:
-    """What approving the suggestion as it is would meet: the banners of a modal just opened."""
+def preview(facts: Facts, request: Request, policy: Policy, now: datetime) -> tuple[Verdict, ...]:
+    """What the request would meet at `now` (UTC); for a modal just opened, approving as it is."""
     case = Case(
-        request=actor_request,
+        request=request,
         facts=facts,
         sla=slas.read(facts.conversation, policy.sla, now),
         policy=policy,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Literal
 
-from cairnops.domain.conversations import Role
+from cairnops.domain.conversations import Role, Status
 from cairnops.domain.rules import Severity
 
 ClockStart = Literal["conversation_created", "last_customer_message", "first_unanswered_customer_message"]
@@ -105,6 +105,8 @@ class RefundPolicy:
 
     __pydantic_config__ = STRICT
     tiers: tuple[RefundTier, ...] = ()
+    #: Any of these in a reply offers money back (whole words; a trailing `*` stands for any ending).
+    words: tuple[str, ...] = ("refund*", "reimburs*", "money back", "store credit")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +164,8 @@ class GuardrailPolicy:
     repeat_breach_days: int = 7
     repeat_breach_count: int = 2
     rapid_reopen_minutes: int = 30
-    #: Index metadata older than this warns, than the next blocks; hours at the moment of the decision.
+    #: An index built longer before the session than this warns, than the next blocks; hours. Outside a
+    #: session the moment of the decision counts.
     index_fresh_hours: int = 24
     index_stale_hours: int = 36
     overridable: tuple[Overridable, ...] = ()
@@ -182,6 +185,8 @@ class DeliveryPolicy:
     backoff_ms: int = 250
     #: After an unknown outcome: longer than the help desk's slowest processing, milliseconds.
     settle_ms: int = 300
+    #: After an unclear try, look before sending again. Off only to show what the rule is for.
+    look_up: bool = True
     #: A Retry-After longer than this counts as this, milliseconds.
     retry_after_cap_ms: int = 30_000
 
@@ -346,30 +351,95 @@ def diff(base: Policy, other: Policy) -> list[tuple[str, object, object]]:
     return [(path, value, theirs[path]) for path, value in flatten(base) if theirs[path] != value]
 
 
+#: No number of a policy may be above this: what is larger is a slip of the keyboard, and overflows a date.
+_LARGEST = {"days": 3650, "ms": 3_600_000, "percent": 100}
+_LARGEST_OTHER = 1_000_000
+
+_AT_LEAST_ONE = (
+    "sla.minutes",
+    "sla.priority_minutes",
+    "sla.first_response_minutes",
+    "sla.next_response_minutes",
+    "sla.resolution_minutes",
+    "guardrails.repeat_breach_days",
+    "guardrails.repeat_breach_count",
+    "delivery.max_attempts",
+    "delivery.timeout_ms",
+    "delivery.settle_ms",
+    "alerts.p95_ms",
+    "alerts.min_samples",
+)
+
+
 def check(policy: Policy) -> list[str]:
     """What is wrong with a policy's numbers, in sentences; empty when they hold together."""
-    problems = []
-    for path, value in flatten(policy):
-        if isinstance(value, int) and not isinstance(value, bool) and value < 0:
-            problems.append(f"{path} is {value}; it cannot be below 0")
-    for path, value in (
-        ("sla.minutes", policy.sla.minutes),
-        ("delivery.max_attempts", policy.delivery.max_attempts),
-        ("delivery.timeout_ms", policy.delivery.timeout_ms),
-        ("alerts.min_samples", policy.alerts.min_samples),
+    # Numbers that are wrong in themselves contradict their neighbours too; once is enough.
+    numbers = list(_numbers(policy)) or list(_contradictions(policy))
+    return [*numbers, *_words(policy), *_roles(policy)]
+
+
+def _numbers(policy: Policy) -> Iterator[str]:
+    numbers = [(path, v) for path, v in flatten(policy) if isinstance(v, int) and not isinstance(v, bool)]
+    numbers += [(f"refund.tiers[{i}].above", tier.above) for i, tier in enumerate(policy.refund.tiers)]
+    for path, value in numbers:
+        least = 1 if path in _AT_LEAST_ONE else 0
+        most = _LARGEST.get(path.rpartition("_")[2], _LARGEST_OTHER)
+        if value < least:
+            yield f"{path} is {value}; it must be at least {least}"
+        elif value > most:
+            yield f"{path} is {value}; it can be at most {most}"
+
+
+def _contradictions(policy: Policy) -> Iterator[str]:
+    values = dict(flatten(policy))
+    for lower, upper, why in (
+        ("sla.priority_minutes", "sla.minutes", "an urgent case would wait longer than any other"),
+        (
+            "guardrails.index_fresh_hours",
+            "guardrails.index_stale_hours",
+            "blocking would come before warning",
+        ),
+        (
+            "alerts.failure_warn_percent",
+            "alerts.failure_alert_percent",
+            "the alert would come before the warning",
+        ),
+        (
+            "sla.breach_rate_warn_percent",
+            "sla.breach_rate_critical_percent",
+            "critical would come before warning",
+        ),
     ):
-        if value == 0:
-            problems.append(f"{path} is 0; it must be at least 1")
-    if policy.guardrails.index_stale_hours < policy.guardrails.index_fresh_hours:
-        problems.append(
-            "guardrails.index_stale_hours is below index_fresh_hours; blocking would come before warning"
-        )
-    if policy.alerts.failure_alert_percent < policy.alerts.failure_warn_percent:
-        problems.append("alerts.failure_alert_percent is below failure_warn_percent")
+        first, second = values[lower], values[upper]
+        if isinstance(first, int) and isinstance(second, int) and first > second:
+            yield f"{lower} ({first}) is above {upper} ({second}); {why}"
+    if not policy.delivery.look_up:
+        yield "delivery.look_up is off; replies would be sent twice"
+
+
+def _words(policy: Policy) -> Iterator[str]:
+    for path, value in flatten(policy):
+        if isinstance(value, tuple) and any(isinstance(v, str) and not v.strip(" *") for v in value):
+            yield f"{path} holds an empty word"
+        elif isinstance(value, str) and not value.strip():
+            yield f"{path} is empty"
+    for status in policy.sla.pause_statuses:
+        if status not in [s.value for s in Status]:
+            yield f"sla.pause_statuses: {status} is no status; use {', '.join(s.value for s in Status)}"
     if not policy.escalation.reasons:
-        problems.append("escalation.reasons is empty; nobody could escalate")
-    if policy.labels.escalation.lower() not in {label.lower() for label in policy.labels.escalated}:
-        problems.append(
-            "labels.escalation is not among labels.escalated; an escalated case would not look escalated"
-        )
-    return problems
+        yield "escalation.reasons is empty; nobody could escalate"
+    if policy.labels.escalation.casefold() not in {label.casefold() for label in policy.labels.escalated}:
+        yield "labels.escalation is not among labels.escalated; an escalated case would not look escalated"
+
+
+def _roles(policy: Policy) -> Iterator[str]:
+    named = [("escalation.target", policy.escalation.target)]
+    named += [(f"refund.tiers[{i}].role", tier.role) for i, tier in enumerate(policy.refund.tiers)]
+    named += [(f"guardrails.overridable.{o.code}", o.role) for o in policy.guardrails.overridable]
+    for path, role in named:
+        if role.rank == 0:
+            acting = ", ".join(r.value for r in Role if r.rank)
+            yield f"{path} is {role.value}, who reads and does not act; use one of {acting}"
+    codes = [o.code for o in policy.guardrails.overridable]
+    for code in dict.fromkeys(c for c in codes if codes.count(c) > 1):
+        yield f"guardrails.overridable names {code} more than once"

@@ -80,6 +80,8 @@ class PastDecision:
     action: str
     actor: str
     at: datetime
+    #: What it asked for surely did not reach the help desk (its reply, label or status failed or timed out).
+    undelivered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

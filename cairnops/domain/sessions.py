@@ -44,6 +44,8 @@ class Session:
     name: str
     pack: str
     pack_version: str
+    #: SHA-256 of the pack as it was; a session never goes on with another text.
+    pack_digest: str
     title: str
     #: When it begins by its own clock (UTC); a rehearsed session may be dated in the past.
     started_at: datetime

@@ -145,7 +145,7 @@ def triage(conversation: Conversation, sla: Sla, policy: Policy, now: datetime) 
     P1: breached for longer than `triage.breach_age_minutes`, P2: breached for up to and including that
     (the procedure leaves "exactly two hours" open), P3: marked as escalated and not breached.
     """
-    if not needs_attention(conversation, sla, policy):
+    if "sla.triage" in policy.guardrails.disabled or not needs_attention(conversation, sla, policy):
         return None
     standing = sla.in_force
     if not _breach_waits(standing) or standing.breached_at is None:

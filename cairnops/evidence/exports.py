@@ -1,35 +1,56 @@
-"""Which rows an export holds and in which shape: decisions in full, the decision-log view, sync events."""
+"""Which rows an export holds and in which shape: decisions whole or in brief, sync events, conversations."""
 
 from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal
 
+from cairnops.evidence import cases
 from cairnops.store.ledger import SqlLedger
+from cairnops.store.seals import SqlSeals
 
-Shape = Literal["decisions", "decision-log", "sync-events"]
+Shape = Literal["decisions", "decision-log", "sync-events", "conversations"]
 Attempts = Literal["final", "all"]
 
-SHAPES: tuple[Shape, ...] = ("decisions", "decision-log", "sync-events")
+SHAPES: tuple[Shape, ...] = ("decisions", "decision-log", "sync-events", "conversations")
 
 #: What file names begin with, by shape.
 PREFIXES: dict[str, str] = {
     "decisions": "decision_export",
     "decision-log": "decision_log",
     "sync-events": "decision_sync_events",
+    "conversations": "conversations",
 }
 
 
 def rows(
-    ledger: SqlLedger, shape: Shape, *, session: str = "", attempts: Attempts = "final"
+    ledger: SqlLedger,
+    shape: Shape,
+    *,
+    session: str = "",
+    attempts: Attempts = "final",
+    texts: bool = False,
+    log_size: int | None = None,
 ) -> list[dict[str, Any]]:
     """The rows of an export, in the order things were committed.
 
-    `attempts` matters to sync events only: the final outcome of each effect, or every try.
+    `attempts` matters to sync events only: the final outcome of each effect, or every try. In full, a sealed
+    decision carries its `logIndex`; with `log_size` only where it lies below, so that the rows and a checkpoint
+    of that size speak of the same log. `texts` matters to conversations only: with what was written in them.
     """
     if shape == "sync-events":
         return list(_sync_events(ledger, session, attempts))
+    if shape == "conversations":
+        return cases.rows(ledger, session=session, texts=texts)
     decisions = ledger.decisions(session=session)
-    return decisions if shape == "decisions" else [decision_log(d) for d in decisions]
+    if shape == "decision-log":
+        return [decision_log(d) for d in decisions]
+    # Read after the decisions: what is sealed in between is among them or has no row.
+    indexes = SqlSeals(ledger.engine).indexes(session)
+    for decision in decisions:
+        index = indexes.get(decision["uid"])
+        if index is not None and (log_size is None or index < log_size):
+            decision["logIndex"] = index
+    return decisions
 
 
 def decision_log(record: dict[str, Any]) -> dict[str, Any]:

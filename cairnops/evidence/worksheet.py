@@ -7,14 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from cairnops import codec
+from cairnops.evidence import inert
 from cairnops.workspace import Workspace
 
 COLUMNS = (
     "#", "Time (UTC)", "Participant", "Scenario", "Conversation", "SLA timer", "Decision", "Outcome", "Follow-up",
 )  # fmt: skip
-
-# A cell that starts with one of these is run as a formula by spreadsheet programs.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,9 +101,14 @@ def _timer_at(workspace: Workspace, conversation: str, at: datetime) -> str:
 
 def markdown(title: str, rows: list[Row]) -> str:
     """The worksheet as a Markdown table; text from outside cannot break out of its cell."""
-    lines = [f"# {_cell(title)}", "", "| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
+    lines = [
+        f"# {inert.markdown_cell(title)}",
+        "",
+        "| " + " | ".join(COLUMNS) + " |",
+        "|" + " --- |" * len(COLUMNS),
+    ]
     for number, row in enumerate(rows, 1):
-        lines.append("| " + " | ".join(_cell(value) for value in _values(number, row)) + " |")
+        lines.append("| " + " | ".join(inert.markdown_cell(value) for value in _values(number, row)) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -115,7 +118,7 @@ def as_csv(rows: list[Row]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for number, row in enumerate(rows, 1):
-        writer.writerow([f"'{v}" if v.startswith(_FORMULA) else v for v in _values(number, row)])
+        writer.writerow([inert.csv_cell(value) for value in _values(number, row)])
     return out.getvalue()
 
 
@@ -124,10 +127,3 @@ def _values(number: int, row: Row) -> list[str]:
         str(number), row.at, row.participant, row.scenario, row.conversation, row.sla, row.decision, row.outcome,
         row.follow_up,
     ]  # fmt: skip
-
-
-def _cell(text: str) -> str:
-    flat = " ".join(text.split())
-    for mark in ("\\", "|", "`", "<", "[", "]", "*"):
-        flat = flat.replace(mark, f"\\{mark}")
-    return flat

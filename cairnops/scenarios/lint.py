@@ -221,7 +221,7 @@ def _rule_codes(scenario: Scenario, where: str, codes: Collection[str]) -> Itera
                 code="scenario.unknown_rule",
                 where=f"{where}.{place}",
                 message=f"no rule has the code `{code}`",
-                hint=f"Did you mean `{close[0]}`?" if close else "`cairnops rules` lists them.",
+                hint=f"Did you mean `{close[0]}`?" if close else "`cairnops explain` lists the codes.",
             )
 
 

@@ -140,8 +140,8 @@ def parse_pack(data: bytes, source: str) -> Pack:
     try:
         return Pack.model_validate(document)
     except ValidationError as error:
-        complaints = tuple(_complaint(details, marks) for details in error.errors(include_url=False))
-        raise PackInvalid(source, complaints) from None
+        found = error.errors(include_url=False)
+        raise PackInvalid(source, tuple(_complaint(d, marks) for d in found if not _echo(d, found))) from None
 
 
 def _folder() -> Any:
@@ -227,6 +227,14 @@ def _walk(
             yield from _walk(value, (*path, key.value), marks, seen)
 
 
+def _echo(details: ErrorDetails, found: list[ErrorDetails]) -> bool:
+    """A list is called too short once none of its items could be read; the items' own complaints say enough."""
+    loc = details["loc"]
+    return details["type"] == "too_short" and any(
+        other["loc"][: len(loc)] == loc for other in found if other is not details
+    )
+
+
 def _complaint(details: ErrorDetails, marks: dict[Path_, tuple[int, int]]) -> Complaint:
     loc: Path_ = tuple(details["loc"])
     kind, message, hint = "value", details["msg"].removeprefix("Value error, "), ""
@@ -267,6 +275,8 @@ def _complaint(details: ErrorDetails, marks: dict[Path_, tuple[int, int]]) -> Co
     while place and place not in marks:
         place = place[:-1]
     line, column = marks.get(place, (None, None))
+    if kind == "unknown_key":
+        loc = loc[:-1]
     real = tuple(segment for n, segment in enumerate(loc) if loc[: n + 1] in marks or n == len(loc) - 1)
     return _at(kind, real, line, column, message, hint)
 

@@ -29,6 +29,7 @@ from cairnops.scenarios.scoring import (
     Score,
     score,
 )
+from cairnops.scenarios.sessions import flag_caps
 from cairnops.store.sessions import Noted
 from cairnops.workspace import Remote, Workspace
 
@@ -120,7 +121,8 @@ class Runner:
         return f"{self._session.name}/{scenario.id}/{place}/{self._operator.email}"
 
     def _who(self, role: Role) -> Actor:
-        if role is self._operator.role:
+        # Whoever runs the script plays the operator, whatever else they may do.
+        if role in (Role.OPERATOR, self._operator.role):
             return self._operator
         for participant in self._session.participants:
             if participant.role is role:
@@ -135,12 +137,15 @@ class Runner:
         conversation = self._workspace.sessions.assign(
             self._session.name, scenario.id, self._operator.email, scenario.world.conversation.id
         )
-        seed = scenario.world.conversation.model_copy(update={"id": conversation})
-        mine = scenario.model_copy(update={"world": scenario.world.model_copy(update={"conversation": seed})})
+        mine = _cast(scenario, conversation)
         flags = mine.flags_under(self._pack.flags)
+        caps = flag_caps(self._workspace)
         desk = self._workspace.desk(
             self._clock,
-            Flags(modal_approvals=flags.modal_approvals, ai_escalations=flags.ai_escalations),
+            Flags(
+                modal_approvals=flags.modal_approvals and caps.modal_approvals,
+                ai_escalations=flags.ai_escalations and caps.ai_escalations,
+            ),
         )
         stage = _Stage(scenario=mine, start=start, conversation=conversation, desk=desk)
         await self._admin.set_now(start)
@@ -163,7 +168,7 @@ class Runner:
     # The script.
 
     async def _step(self, stage: _Stage, step: Step, key: str) -> None:
-        actor = self._who(step.role)
+        actor = self._workspace.ledger.actor_of(key) or self._who(step.role)
         match step.kind:
             case "say":
                 self._say(stage, "facilitator", step.say or "", "cue")
@@ -237,7 +242,7 @@ class Runner:
         request = self._request(stage, step, actor, key)
         repeated = self._workspace.ledger.known(key)
         receipt = stage.desk.submit(request)
-        self._told(stage, step, actor, receipt)
+        self._told(stage, step, actor, receipt, repeated=repeated)
         if receipt.refused:
             return
         if request.action is not Action.CANCEL and not repeated:
@@ -293,7 +298,7 @@ class Runner:
         ]
         return shown[-1]["body"]["uid"] if shown else ""
 
-    def _told(self, stage: _Stage, step: Step, actor: Actor, receipt: Receipt) -> None:
+    def _told(self, stage: _Stage, step: Step, actor: Actor, receipt: Receipt, *, repeated: bool) -> None:
         labels = self._workspace.policy.labels
         names = {
             "approve": labels.approve_button,
@@ -303,7 +308,7 @@ class Runner:
             "note": "Internal note",
             "follow_up": "Follow-up",
         }
-        what = names[step.kind]
+        what = f"{names[step.kind]} (as before)" if repeated else names[step.kind]
         if receipt.refused:
             text = f"{what} → refused ({receipt.refused}): {receipt.sentence}"
             self._say(stage, actor.email, text, "refused")
@@ -430,6 +435,24 @@ def read_back(
         deliveries=tuple(deliveries),
         follow_ups=tuple(follow_ups),
         notes=tuple(notes),
+    )
+
+
+def _cast(scenario: Scenario, conversation: str) -> Scenario:
+    """The scenario on the conversation it was given.
+
+    Played a second time, the customer is somebody else of the same name: what one rehearsal kept waiting
+    is no history of the next.
+    """
+    world = scenario.world
+    given = world.conversation.model_copy(update={"id": conversation})
+    customer = world.customer
+    nth = conversation.removesuffix(world.conversation.id)
+    if nth:
+        name, _, domain = customer.email.partition("@")
+        customer = customer.model_copy(update={"email": f"{name}+{nth}@{domain}"})
+    return scenario.model_copy(
+        update={"world": world.model_copy(update={"conversation": given, "customer": customer})}
     )
 
 

@@ -302,7 +302,8 @@ def _parts(scenario: Scenario, done: Done) -> Iterator[tuple[str, int, int]]:
         )
         yield "note", WEIGHTS["note"] if noted else 0, WEIGHTS["note"]
     limit = scenario.time_limit_minutes
-    late = max(done.elapsed_minutes - limit, 0) / limit
+    waited = sum(step.wait.total_seconds() for step in scenario.script if step.wait) / 60
+    late = max(done.elapsed_minutes - waited - limit, 0) / limit
     yield "time", round(WEIGHTS["time"] * max(1 - late, 0)), WEIGHTS["time"]
 
 
@@ -312,12 +313,16 @@ def _text_share(scenario: Scenario, done: Done) -> float:
     shown = done.suggestion.text if done.suggestion else ""
     if not sent or (scenario.answer and scenario.answer.best == "edit" and sent == shown):
         return 0.0
-    wanted = [s.contains for s in scenario.expect.customer_sees if s.contains]
-    banned = [s.contains for s in scenario.expect.customer_does_not_see if s.contains]
+    expected = scenario.expected_text()
+    # What the script's own reply does not say (an earlier one did), or says although it never arrives,
+    # is a matter of delivery and not of wording.
+    said = [s.contains for s in scenario.expect.customer_sees if s.contains]
+    unsaid = [s.contains for s in scenario.expect.customer_does_not_see if s.contains]
+    wanted = [text for text in said if text in (expected or text)]
+    banned = [text for text in unsaid if text not in (expected or "")]
     if wanted or banned:
         met = sum(w in sent for w in wanted) + sum(b not in sent for b in banned)
         return met / (len(wanted) + len(banned))
-    expected = scenario.expected_text()
     return likeness(sent, expected) if expected else 1.0
 
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select, text
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from cairnops.errors import WorkspaceError
@@ -27,9 +27,9 @@ def open_sqlite(path: Path) -> Engine:
         WorkspaceError: when the file is no ledger, or one of another layout.
     """
     fresh = not path.exists()
-    engine = create_engine(
-        f"sqlite:///{path}", poolclass=QueuePool, pool_size=4, connect_args={"timeout": 30}
-    )
+    # Not `sqlite:///{path}`: read as a URL, a folder with a question mark in its name is another folder.
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, poolclass=QueuePool, pool_size=4, connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
@@ -47,17 +47,24 @@ def open_sqlite(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     try:
-        if fresh or not _ready(engine):
+        if fresh or not _ready(engine, path):
             _wal(path)
             _create(engine)
         _check(engine, path)
+    except WorkspaceError:
+        engine.dispose()
+        raise
     except (DatabaseError, sqlite3.DatabaseError) as error:
         engine.dispose()
-        raise WorkspaceError(
-            f"{path} cannot be opened as a ledger: {getattr(error, 'orig', error)}",
-            hint="Point --workspace at another folder, or move the file away to start anew.",
-        ) from None
+        raise _unusable(path, error) from None
     return engine
+
+
+def _unusable(path: object, error: Exception) -> WorkspaceError:
+    return WorkspaceError(
+        f"{path} cannot be used as a ledger: {getattr(error, 'orig', error)}.",
+        hint="Check that its folder may be written to and has room, or point --workspace at another.",
+    )
 
 
 def _wal(path: Path) -> None:
@@ -68,18 +75,23 @@ def _wal(path: Path) -> None:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             return
-        except sqlite3.OperationalError:
-            if attempt == 199:
+        except sqlite3.OperationalError as error:
+            if attempt == 199 or "locked" not in str(error):
                 raise
             time.sleep(0.02)
         finally:
             connection.close()
 
 
-def _ready(engine: Engine) -> bool:
+def _ready(engine: Engine, path: Path) -> bool:
     with engine.connect() as connection:
-        found = connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'meta'")).first()
-        return found is not None
+        there = set(connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
+    if there and not {"meta", "decision", "effect"} <= there:
+        raise WorkspaceError(
+            f"{path} is a database of something else, with the tables {', '.join(sorted(there)[:5])}.",
+            hint="Point --workspace at another folder, or move the file away to start anew.",
+        )
+    return bool(there)
 
 
 def _create(engine: Engine) -> None:
@@ -106,13 +118,36 @@ def _check(engine: Engine, path: Path) -> None:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One write transaction: it holds the write lock from its first statement, commits at the end."""
-    with engine.connect().execution_options(write=True) as connection, connection.begin():
+    """One write transaction: it holds the write lock from its first statement, commits at the end.
+
+    Raises:
+        WorkspaceError: when the database cannot be written (full, locked too long, damaged); nothing is.
+    """
+    with (
+        _told(engine),
+        engine.connect().execution_options(write=True) as connection,
+        connection.begin(),
+    ):
         yield connection
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One consistent read."""
-    with engine.connect() as connection, connection.begin():
+    """One consistent read.
+
+    Raises:
+        WorkspaceError: when the database cannot be read.
+    """
+    with _told(engine), engine.connect() as connection, connection.begin():
         yield connection
+
+
+@contextmanager
+def _told(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        # What the disk or the file does, as against what our statements do.
+        if type(error) not in (DatabaseError, OperationalError):
+            raise
+        raise _unusable(engine.url.database, error) from error

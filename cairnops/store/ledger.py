@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from cairnops import codec
 from cairnops.domain.actions import numbered
 from cairnops.domain.changes import Change, Committed, Entry
-from cairnops.domain.conversations import Actor, Conversation
+from cairnops.domain.conversations import Actor, Conversation, Role
 from cairnops.domain.decisions import uid_of
 from cairnops.domain.requests import Facts, Flags, FollowUp, PastDecision, Prior
 from cairnops.domain.suggestions import Suggestion
@@ -40,7 +40,12 @@ class SqlLedger:
                     f"Conversation {conversation} is not in this workspace.",
                     hint="cairnops dryrun run seeds a pack's conversations.",
                 )
-            shown = c.execute(select(t.suggestion.c.body).where(t.suggestion.c.uid == suggestion)).scalar()
+            # Shown on another conversation, it was not shown here.
+            shown = c.execute(
+                select(t.suggestion.c.body).where(
+                    t.suggestion.c.uid == suggestion, t.suggestion.c.conversation_id == conversation
+                )
+            ).scalar()
             prior = c.execute(select(t.request).where(t.request.c.key == key)).first()
             made = c.execute(
                 select(t.decision.c["uid", "number", "action", "actor", "at"])
@@ -52,6 +57,16 @@ class SqlLedger:
                 .where(t.follow_up.c.conversation_id == conversation)
                 .order_by(t.follow_up.c.seq)
             ).all()
+            # A private note that was lost is no reason to act again; what the customer or the queue sees is.
+            undelivered = set(
+                c.execute(
+                    select(t.effect.c.decision_uid).where(
+                        t.effect.c.conversation_id == conversation,
+                        t.effect.c.kind != "note",
+                        t.effect.c.state.in_(("failed", "timeout")),
+                    )
+                ).scalars()
+            )
             breaches = c.execute(
                 select(t.breach.c.breached_at).where(
                     t.breach.c.customer_key == row.customer_key, t.breach.c.conversation_id != conversation
@@ -66,7 +81,12 @@ class SqlLedger:
                 suggestion_uid=suggestion if shown else "",
                 decisions=tuple(
                     PastDecision(
-                        uid=d.uid, number=d.number, action=d.action, actor=d.actor, at=codec.moment(d.at)
+                        uid=d.uid,
+                        number=d.number,
+                        action=d.action,
+                        actor=d.actor,
+                        at=codec.moment(d.at),
+                        undelivered=d.uid in undelivered,
                     )
                     for d in made
                 ),
@@ -276,6 +296,12 @@ class SqlLedger:
             ).scalar_one_or_none()
         return codec.read(Conversation, json.loads(body)) if body else None
 
+    def conversations(self) -> list[Conversation]:
+        """Every conversation as it was last observed, by id."""
+        with reading(self.engine) as c:
+            bodies = c.execute(select(t.conversation.c.body).order_by(t.conversation.c.id)).scalars().all()
+        return [codec.read(Conversation, json.loads(body)) for body in bodies]
+
     def suggestion(self, uid: str) -> Suggestion | None:
         """The suggestion that was shown under that uid, or None."""
         with reading(self.engine) as c:
@@ -283,6 +309,17 @@ class SqlLedger:
                 select(t.suggestion.c.body).where(t.suggestion.c.uid == uid)
             ).scalar_one_or_none()
         return codec.read(Suggestion, json.loads(body)) if body else None
+
+    def actor_of(self, key: str) -> Actor | None:
+        """Who made the request with that key; None when there is none."""
+        with reading(self.engine) as c:
+            row = c.execute(
+                select(t.event.c["actor", "role"])
+                .where(t.event.c.key == key)
+                .order_by(t.event.c.seq)
+                .limit(1)
+            ).first()
+        return Actor(email=row.actor, role=Role(row.role)) if row else None
 
     def known(self, key: str) -> bool:
         """True when a request with that key has been committed."""

@@ -1,7 +1,7 @@
 """Which effect is delivered next, by whom, and what each try came to; every step is one transaction."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, insert, select, update
 
@@ -12,6 +12,34 @@ from cairnops.domain.delivery import Answer, Claim, Effect, EffectKind, FinalSta
 from cairnops.store import tables as t
 from cairnops.store.engine import reading, writing
 from cairnops.store.ledger import append
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _blocked() -> ColumnElement[bool]:
+    """Whether an earlier effect of the same conversation is unfinished."""
+    earlier = t.effect.alias("earlier")
+    return exists(
+        select(earlier.c.seq).where(
+            earlier.c.conversation_id == t.effect.c.conversation_id,
+            earlier.c.seq < t.effect.c.seq,
+            earlier.c.due_ms.is_not(None),
+        )
+    )
+
+
+def _not_before_decided(claim: Claim, at: datetime) -> datetime:
+    """`at`, or when the effect was decided if that is later.
+
+    A rehearsal that goes on after a crash delivers what is left under the clock of its first scene: a
+    record once said that a reply was delivered twelve minutes before it was approved.
+    """
+    # The effect's uid is a ULID: ten characters of milliseconds since 1970 in Crockford's base 32.
+    decided_ms = 0
+    for letter in claim.effect.uid[:10]:
+        decided_ms = decided_ms * 32 + _CROCKFORD.index(letter)
+    return max(at, _EPOCH + timedelta(milliseconds=decided_ms))
 
 
 class SqlOutbox:
@@ -25,17 +53,9 @@ class SqlOutbox:
 
         The commit of this claim is the only record that a request may leave, so it is made before.
         """
-        earlier = t.effect.alias("earlier")
-        blocked = exists(
-            select(earlier.c.seq).where(
-                earlier.c.conversation_id == t.effect.c.conversation_id,
-                earlier.c.seq < t.effect.c.seq,
-                earlier.c.due_ms.is_not(None),
-            )
-        )
         ready = (
             select(t.effect)
-            .where(t.effect.c.due_ms.is_not(None), t.effect.c.due_ms <= now_ms, ~blocked)
+            .where(t.effect.c.due_ms.is_not(None), t.effect.c.due_ms <= now_ms, ~_blocked())
             .order_by(t.effect.c.due_ms, t.effect.c.seq)
             .limit(1)
         )
@@ -79,14 +99,36 @@ class SqlOutbox:
             )
 
     def next_due_ms(self) -> int | None:
-        """When the next unfinished effect is due (epoch milliseconds); None when there is none."""
+        """When the next effect can be claimed (epoch milliseconds); None when all are finished.
+
+        An effect behind another of its conversation does not count: it cannot be claimed, however long due.
+        """
         with reading(self._engine) as c:
-            return c.execute(select(func.min(t.effect.c.due_ms))).scalar_one_or_none()
+            return c.execute(
+                select(func.min(t.effect.c.due_ms)).where(t.effect.c.due_ms.is_not(None), ~_blocked())
+            ).scalar_one_or_none()
+
+    def give_back(self, claim: Claim, *, due_ms: int) -> bool:
+        """Undo a claim under which nothing was sent; the attempt has not been made."""
+        with writing(self._engine) as c:
+            undone = c.execute(
+                update(t.effect)
+                .where(self._mine(claim))
+                .values(
+                    state="ready",
+                    attempt=claim.attempt - 1,
+                    due_ms=due_ms,
+                    owner="",
+                    last_error=claim.last_error,
+                )
+            )
+            return undone.rowcount == 1
 
     def tried(
         self, claim: Claim, result: Result, *, due_ms: int, at: datetime, duration_us: int, looking: bool
     ) -> bool:
         """Record an attempt that did not finish the effect, and when to look up or try again."""
+        at = _not_before_decided(claim, at)
         with writing(self._engine) as c:
             if not self._release(c, claim, due_ms, looking=looking, error=result.error_code, looks=0):
                 return False
@@ -95,6 +137,7 @@ class SqlOutbox:
 
     def looked(self, claim: Claim, found: Found, *, due_ms: int, at: datetime, looking: bool) -> bool:
         """Record a look-up that did not finish the effect."""
+        at = _not_before_decided(claim, at)
         looks = claim.looks + (found is Found.UNAVAILABLE)
         with writing(self._engine) as c:
             if not self._release(c, claim, due_ms, looking=looking, error=claim.last_error, looks=looks):
@@ -114,6 +157,7 @@ class SqlOutbox:
         recovered: bool,
     ) -> bool:
         """Record how the effect ended; False when another worker has taken it over meanwhile."""
+        at = _not_before_decided(claim, at)
         with writing(self._engine) as c:
             ended = c.execute(
                 update(t.effect)

@@ -91,15 +91,61 @@ class SqlSessions:
             return c.execute(select(t.session.c.state).where(t.session.c.name == name)).scalar() or ""
 
     def join(self, name: str, participant: Actor, at: datetime) -> None:
-        """Add somebody who was not on the list; harmless when they are."""
-        session = self.get(name)
-        if any(p.email == participant.email for p in session.participants):
-            return
-        grown = codec.plain(session)
-        grown["participants"].append(codec.plain(participant))
+        """Add somebody who was not on the list; harmless when they are.
+
+        Raises:
+            NotFound: when there is none of that name.
+            CairnError: when they take part in another role.
+        """
         with writing(self._engine) as c:
-            c.execute(update(t.session).where(t.session.c.name == name).values(body=codec.canonical(grown)))
-            self._tell(c, name, "session.joined", at, participant, {"role": participant.role.value})
+            # Read under the write lock: two who joined at once left one of them out.
+            body = c.execute(select(t.session.c.body).where(t.session.c.name == name)).scalar_one_or_none()
+            grown = json.loads(body) if body else None
+            for there in grown["participants"] if grown else ():
+                if there["email"] == participant.email and there["role"] != participant.role.value:
+                    raise CairnError(
+                        f"{participant.email} takes part in {name} as {there['role']}, "
+                        f"not as {participant.role.value}.",
+                        hint="Nobody has two roles in one session; choose another --session name.",
+                    )
+            if grown is not None and all(p["email"] != participant.email for p in grown["participants"]):
+                grown["participants"].append(codec.plain(participant))
+                c.execute(
+                    update(t.session).where(t.session.c.name == name).values(body=codec.canonical(grown))
+                )
+                self._tell(c, name, "session.joined", at, participant, {"role": participant.role.value})
+        if grown is None:
+            self.get(name)
+
+    def tick(self, name: str, task: str, actor: Actor, at: datetime) -> bool:
+        """Record that a task of the checklist is done; False when it was already.
+
+        Raises:
+            NotFound: when there is no such session, or no such task in it.
+        """
+        tasks = [known.id for known in self.get(name).checklist]
+        if task not in tasks:
+            raise NotFound(
+                f"Session {name} has no task {task}.", hint=f"Tasks: {', '.join(tasks) or 'none'}."
+            )
+        with writing(self._engine) as c:
+            if task in self._ticked(c, name):
+                return False
+            self._tell(c, name, "session.task_done", at, actor, {"task": task})
+            return True
+
+    def ticked(self, name: str) -> dict[str, dict[str, str]]:
+        """The tasks that are done: who did each, and when."""
+        with reading(self._engine) as c:
+            return self._ticked(c, name)
+
+    def _ticked(self, c: Connection, name: str) -> dict[str, dict[str, str]]:
+        rows = c.execute(
+            select(t.event)
+            .where(t.event.c.session == name, t.event.c.kind == "session.task_done")
+            .order_by(t.event.c.seq)
+        ).all()
+        return {json.loads(row.body)["task"]: {"by": row.actor, "at": row.at} for row in rows}
 
     def close(self, name: str, actor: Actor, at: datetime) -> bool:
         """Close the session; False when it was closed already.
@@ -123,15 +169,14 @@ class SqlSessions:
         """Name, state, pack, start, and how many decisions, by start then name."""
         with reading(self._engine) as c:
             rows = c.execute(select(t.session).order_by(t.session.c.started_at, t.session.c.name)).all()
-            counts = dict(
-                c.execute(
-                    select(t.decision.c.session, func.count())
+            counts = {
+                row.session: row.decisions
+                for row in c.execute(
+                    select(t.decision.c.session, func.count().label("decisions"))
                     .where(t.decision.c.scope == "ops")
                     .group_by(t.decision.c.session)
                 )
-                .tuples()
-                .all()
-            )
+            }
         return [
             {
                 "name": row.name,
@@ -328,4 +373,5 @@ def participant(text: str) -> Actor:
         raise CairnError(
             f"{text!r} is no participant.", hint=f"Write email or email:role, role one of {', '.join(roles)}."
         )
-    return Actor(email=email, role=Role(role) if role else Role.OPERATOR)
+    # One person is one person, however a mail program spells the address.
+    return Actor(email=email.strip().lower(), role=Role(role) if role else Role.OPERATOR)

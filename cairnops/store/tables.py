@@ -1,7 +1,10 @@
 """The ledger's tables, and the triggers that make "append-only" the database's word and not ours."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     ForeignKey,
     Index,
@@ -22,6 +25,16 @@ SCHEMA_VERSION = 1
 _Seq = BigInteger().with_variant(Integer, "sqlite")
 _Uid = String(40)
 _At = String(24)
+# SQLite hides a second key, the rowid, in tables without one; INSERT OR REPLACE on it rewrote a decision
+# past every trigger.
+_NO_HIDDEN_KEY: dict[str, Any] = {"sqlite_with_rowid": False}
+
+
+def _sequence() -> Column[int]:
+    # SQLite tells a trigger -1 for a number that is yet to be given, so a row of that number would make
+    # every later insert look like a repeat.
+    return Column("seq", _Seq, CheckConstraint("seq > 0"), primary_key=True, autoincrement=True)
+
 
 meta = Table(
     "meta", metadata, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False)
@@ -47,14 +60,14 @@ conversation = Table(
 event = Table(
     "event",
     metadata,
-    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    _sequence(),
     Column("at", _At, nullable=False),
     Column("actor", String(200), nullable=False),
     Column("role", String(20), nullable=False),
     Column("kind", String(40), nullable=False),
     Column("conversation_id", String(40), nullable=False, index=True),
     Column("session", String(80), nullable=False, index=True),
-    Column("key", String(400), nullable=False),
+    Column("key", String(400), nullable=False, index=True),
     Column("code", String(60), nullable=False),
     Column("body", Text, nullable=False),
 )
@@ -68,6 +81,7 @@ request = Table(
     Column("number", BigInteger, nullable=False),
     Column("refused", String(60), nullable=False),
     Column("sentence", Text, nullable=False),
+    **_NO_HIDDEN_KEY,
 )
 
 decision = Table(
@@ -87,12 +101,13 @@ decision = Table(
     Column("leaf_hash", String(64), nullable=False),
     Index("decision_by_conversation", "conversation_id", "number"),
     Index("decision_by_session", "session", "number"),
+    **_NO_HIDDEN_KEY,
 )
 
 effect = Table(
     "effect",
     metadata,
-    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    _sequence(),
     Column("uid", _Uid, nullable=False, unique=True),
     Column("run_key", String(80), nullable=False, unique=True),
     Column("decision_uid", _Uid, nullable=False, index=True),
@@ -125,6 +140,7 @@ attempt = Table(
     Column("error_code", String(40), nullable=False),
     #: Microseconds; NULL for a lost attempt, whose end nobody saw.
     Column("duration_us", BigInteger),
+    **_NO_HIDDEN_KEY,
 )
 
 sync_event = Table(
@@ -138,6 +154,7 @@ sync_event = Table(
     #: True when a look-up, not the attempt itself, told that it had been delivered.
     Column("recovered", Integer, nullable=False),
     Column("at", _At, nullable=False),
+    **_NO_HIDDEN_KEY,
 )
 
 suggestion = Table(
@@ -148,12 +165,13 @@ suggestion = Table(
     Column("session", String(80), nullable=False),
     Column("at", _At, nullable=False),
     Column("body", Text, nullable=False),
+    **_NO_HIDDEN_KEY,
 )
 
 follow_up = Table(
     "follow_up",
     metadata,
-    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    _sequence(),
     Column("conversation_id", String(40), nullable=False, index=True),
     Column("session", String(80), nullable=False),
     Column("decision_uid", _Uid, nullable=False),
@@ -169,6 +187,7 @@ breach = Table(
     Column("conversation_id", String(40), primary_key=True),
     Column("breached_at", _At, primary_key=True),
     Column("customer_key", String(200), nullable=False, index=True),
+    **_NO_HIDDEN_KEY,
 )
 
 session = Table(
@@ -187,12 +206,13 @@ assignment = Table(
     Column("scenario", String(80), primary_key=True),
     Column("operator", String(200), primary_key=True),
     Column("conversation_id", String(40), nullable=False, unique=True),
+    **_NO_HIDDEN_KEY,
 )
 
 probe = Table(
     "probe",
     metadata,
-    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    _sequence(),
     Column("session", String(80), nullable=False, index=True),
     Column("name", String(40), nullable=False),
     Column("at", _At, nullable=False),
@@ -204,7 +224,7 @@ probe = Table(
 worksheet = Table(
     "worksheet",
     metadata,
-    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    _sequence(),
     Column("key", String(400), nullable=False, unique=True),
     Column("session", String(80), nullable=False, index=True),
     Column("scenario", String(80), nullable=False),
@@ -220,7 +240,7 @@ worksheet = Table(
 run = Table(
     "run",
     metadata,
-    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    _sequence(),
     Column("session", String(80), nullable=False),
     Column("scenario", String(80), nullable=False),
     Column("operator", String(200), nullable=False),
@@ -231,14 +251,90 @@ run = Table(
     UniqueConstraint("session", "scenario", "operator", "digest"),
 )
 
+ledger_key = Table(
+    "ledger_key",
+    metadata,
+    _sequence(),
+    #: The log's name, given once: that of the first key, whatever the shop is called later.
+    Column("origin", String(200), nullable=False),
+    #: The 32 bytes in hex.
+    Column("public", String(64), nullable=False, unique=True),
+    #: The note with which the key before it handed over; empty for the first.
+    Column("statement", Text, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("at", _At, nullable=False),
+)
+
+#: One place in the log for one decision: two who seal at once cannot both take it.
+seal = Table(
+    "seal",
+    metadata,
+    Column("log_index", BigInteger, CheckConstraint("log_index >= 0"), primary_key=True),
+    Column("decision_uid", _Uid, nullable=False, unique=True),
+    Column("leaf_hash", String(64), nullable=False),
+    **_NO_HIDDEN_KEY,
+)
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    _sequence(),
+    Column("size", BigInteger, nullable=False),
+    #: The key that signed; it signs one root for a size, never two.
+    Column("key_id", String(8), nullable=False),
+    Column("root", String(64), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("at", _At, nullable=False),
+    UniqueConstraint("size", "key_id"),
+)
+
+baseline = Table(
+    "baseline",
+    metadata,
+    _sequence(),
+    Column("at", _At, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("role", String(20), nullable=False),
+    #: started, stopped, dropped (a watch stopped without a measurement), added, or withdrawn.
+    Column("kind", String(10), nullable=False),
+    Column("measure", String(20), nullable=False),
+    #: What was measured by hand, seconds; NULL for a row that holds no measurement.
+    Column("seconds", BigInteger),
+    #: Where the figure comes from, or why one was withdrawn.
+    Column("source", Text, nullable=False),
+    #: The row this one stops, drops or withdraws; a watch is stopped once. NULL for the others.
+    Column("of_seq", BigInteger, unique=True),
+)
+
+imported = Table(
+    "imported",
+    metadata,
+    _sequence(),
+    #: Of the file as it lay on disk: the same bytes are imported once.
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("records", BigInteger, nullable=False),
+    Column("rejects", BigInteger, nullable=False),
+    #: When the file's name says it was made, empty if it does not; and when the file system says so.
+    Column("claimed_at", _At, nullable=False),
+    Column("observed_at", _At, nullable=False),
+    Column("at", _At, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("body", Text, nullable=False),
+)
+
 #: Tables that only ever grow.
 APPEND_ONLY = (
     event, request, decision, attempt, sync_event, suggestion, follow_up, breach, assignment, probe, worksheet, run,
+    ledger_key, seal, checkpoint, baseline, imported,
 )  # fmt: skip
 
 #: What of an effect may never change: where it goes, what it says, and the key it travels under.
 _EFFECT_FIXED = (
-    "uid", "run_key", "decision_uid", "number", "conversation_id", "session", "kind", "payload",
+    "seq", "uid", "run_key", "decision_uid", "number", "conversation_id", "session", "kind", "payload",
 )  # fmt: skip
 
 
@@ -275,7 +371,7 @@ def sqlite_triggers() -> list[str]:
         "CREATE TRIGGER IF NOT EXISTS effect_no_delete BEFORE DELETE ON effect "
         "BEGIN SELECT RAISE(ABORT, 'an effect is never dropped'); END"
     )
-    for columns in (("uid",), ("run_key",)):
+    for columns in _unique_sets(effect):
         out.append(
             f"CREATE TRIGGER IF NOT EXISTS effect_no_replace_{columns[0]} BEFORE INSERT ON effect "
             f"WHEN EXISTS (SELECT 1 FROM effect WHERE {columns[0]} = NEW.{columns[0]}) "

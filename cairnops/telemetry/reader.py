@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from cairnops.telemetry import document
 from cairnops.telemetry.jsontext import NonFinite, parse, parse_first
-from cairnops.telemetry.source import Source
+from cairnops.telemetry.source import Source, as_text
 
 #: Why something is not a record, as a sentence. The keys are what reports count by.
 REJECTS = {
@@ -83,9 +83,9 @@ class Export:
     #: Bytes on disk, compressed if it is.
     size: int = 0
     #: ndjson, json_array, json_object, json_sequence, empty, postgrest_error, scalars, html,
-    #: text_banner or binary; see `is_data`.
+    #: text_banner, binary, or parquet; see `is_data`.
     kind: str = "empty"
-    #: `gzip` or empty.
+    #: `gzip`, `zstd`, `tar`, `gzip+tar`, or empty.
     compression: str = ""
     #: `utf-8` or `utf-16`.
     encoding: str = "utf-8"
@@ -108,7 +108,7 @@ class Export:
     @property
     def is_data(self) -> bool:
         """The file is an export, with rows or without; False for an error body, a page, a banner."""
-        return self.kind in ("ndjson", "json_array", "json_object", "json_sequence", "empty")
+        return self.kind in ("ndjson", "json_array", "json_object", "json_sequence", "parquet", "empty")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,8 +140,10 @@ class Reading:
 
     def __iter__(self) -> Iterator[Line]:
         export = Export(path=self._source.name)
-        book = _Book(export)
+        book = Book(export)
         with self._source as source:
+            # The file of an archive has a name of its own.
+            export.path = source.name
             export.compression, export.encoding, export.bom = source.compression, source.encoding, source.bom
             head = source.head
             if document.spans_lines(head):
@@ -199,8 +201,8 @@ class _Part:
     value: Any = None
 
 
-class _Book:
-    """Keeps the account while lines go by."""
+class Book:
+    """Keeps the account while lines go by, all of them or only those another reader left over."""
 
     def __init__(self, export: Export):
         self._export = export
@@ -214,19 +216,41 @@ class _Book:
         export = self._export
         for number, text, repairs in source.texts():
             export.lines = number
-            if text.startswith("\ufeff"):
-                text, repairs = text.lstrip("\ufeff"), (*repairs, "byte-order-mark")
-            if not text.strip():
-                export.blank += 1
-                continue
-            self._ordinal += 1
-            parts = _parts(text)
-            if any(p.record is not None for p in parts):
-                export.record_lines += 1
-            else:
-                export.reject_lines += 1
-            for index, part in enumerate(parts):
-                yield self._line(part, number, text, repairs, index)
+            yield from self._text(number, text, repairs)
+
+    def _text(self, number: int, text: str, repairs: tuple[str, ...]) -> Iterator[Line]:
+        export = self._export
+        if text.startswith("\ufeff"):
+            text, repairs = text.lstrip("\ufeff"), (*repairs, "byte-order-mark")
+        if not text.strip():
+            export.blank += 1
+            return
+        self._ordinal += 1
+        parts = _parts(text)
+        if any(p.record is not None for p in parts):
+            export.record_lines += 1
+        else:
+            export.reject_lines += 1
+        for index, part in enumerate(parts):
+            yield self._line(part, number, text, repairs, index)
+
+    @property
+    def export(self) -> Export:
+        """The account so far."""
+        return self._export
+
+    def one(self, number: int, raw: bytes) -> Iterator[Line]:
+        """What a line that is not blank holds; `passed` counts it among the lines, its ordinal is not kept."""
+        yield from self._text(number, *as_text(raw.rstrip(b"\r\n")))
+
+    def passed(self, *, lines: int, blank: int, records: int) -> None:
+        """Count lines that went by: all of them, the blank ones, and those that were a plain record each."""
+        export = self._export
+        export.lines += lines
+        export.blank += blank
+        export.record_lines += records
+        export.records += records
+        self._ordinal += records
 
     def document(self, source: Source) -> Iterator[Line]:
         export = self._export

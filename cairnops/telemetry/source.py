@@ -16,13 +16,13 @@ _HEAD = 64 * 1024
 
 _CONTAINERS = (
     (b"PK\x03\x04", "a zip archive or a spreadsheet", "Unpack it, or save the sheet as NDJSON."),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "Unpack it first: zstd -d FILE."),
     (b"BZh", "compressed with bzip2", "Unpack it first: bunzip2 -k FILE."),
     (b"\xfd7zXZ\x00", "compressed with xz", "Unpack it first: xz -dk FILE."),
     (b"PAR1", "a Parquet file", "Export it as NDJSON first."),
     (b"SQLite format 3\x00", "an SQLite database", "Export the table as NDJSON first."),
 )  # fmt: skip
 _GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -76,8 +76,8 @@ class Source:
     def __exit__(self, failed: object = None, *_: object) -> None:
         try:
             # What follows the end of the compressed data still belongs to the file's hash.
-            while not failed and self._hashing.read(1 << 20):
-                pass
+            if not failed:
+                self.drain()
         finally:
             self.sha256, self.size = self._hashing.hash.hexdigest(), self._hashing.size
             self._bytes.close()
@@ -93,10 +93,20 @@ class Source:
             self.compression = "gzip"
             self._bytes = io.BufferedReader(_Guarded(gzip.GzipFile(fileobj=self._bytes), self), _HEAD)
             start = self._bytes.peek(512)[:512]
+        elif start.startswith(_ZSTD):
+            from cairnops.telemetry import containers
+
+            self.compression = "zstd"
+            packed = containers.zstd_stream(self._bytes, self.name)
+            self._bytes = io.BufferedReader(_Guarded(packed, self, containers.zstd_errors()), _HEAD)
+            start = self._bytes.peek(512)[:512]
         if start[257:262] == b"ustar":
-            raise InputError(
-                f"{self.name} is a tar archive, not an export.", hint="Unpack it first: tar -xf FILE."
-            )
+            from cairnops.telemetry import containers
+
+            self.compression = f"{self.compression}+tar".lstrip("+")
+            member, self._bytes = containers.only_member(self._bytes, self.name)
+            self.name = f"{self.name}:{member}"
+            start = self._bytes.peek(512)[:512]
         if start.startswith(_UTF16_MARKS):
             self.encoding, self.bom = "utf-16", True
             text = self._read_whole().decode("utf-16", errors="replace")
@@ -111,8 +121,32 @@ class Source:
         """(number from 1, text without its line end, `("invalid-utf8",)` if bytes were replaced)."""
         raw = b""
         for number, raw in enumerate(self._bytes, 1):
-            yield number, *_text(raw.rstrip(b"\r\n"))
+            yield number, *as_text(raw.rstrip(b"\r\n"))
         self.unterminated = bool(raw) and not raw.endswith(b"\n")
+
+    @property
+    def plain(self) -> Path | None:
+        """The path, where its bytes are the text itself: not packed, no mark, no pipe."""
+        if self._path is None or self.compression or self.bom or not self._path.is_file():
+            return None
+        return self._path
+
+    @property
+    def small(self) -> bool:
+        """All of it has been looked at already."""
+        return len(self._bytes.peek(_HEAD)) < _HEAD and self.plain is not None
+
+    def drain(self) -> None:
+        """Read to the end for the hash alone."""
+        while self._hashing.read(1 << 20):
+            pass
+
+    def block(self, size: int) -> bytes:
+        """Whole lines of about `size` bytes together, at least one; empty at the end."""
+        data: bytes = self._bytes.read(size)
+        if data and not data.endswith(b"\n"):
+            data += self._bytes.readline()
+        return data
 
     def whole_text(self) -> tuple[str, tuple[str, ...]]:
         """The rest of the file as one text, and `("invalid-utf8",)` if bytes were replaced.
@@ -122,7 +156,7 @@ class Source:
         """
         data = self._read_whole()
         self.unterminated = bool(data) and not data.endswith(b"\n")
-        return _text(data)
+        return as_text(data)
 
     def _read_whole(self) -> bytes:
         data: bytes = self._bytes.read(WHOLE_LIMIT + 1)
@@ -134,7 +168,8 @@ class Source:
         return data
 
 
-def _text(raw: bytes) -> tuple[str, tuple[str, ...]]:
+def as_text(raw: bytes) -> tuple[str, tuple[str, ...]]:
+    """Bytes as text, and `("invalid-utf8",)` if some had to be replaced."""
     try:
         return raw.decode(), ()
     except UnicodeDecodeError:
@@ -179,18 +214,18 @@ class _Hashing(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._raw.read(len(buffer)) or b""
-        buffer[: len(data)] = data
-        self.hash.update(data)
-        self.size += len(data)
-        return len(data)
+        count = self._raw.readinto(buffer) or 0  # type: ignore[attr-defined]
+        self.hash.update(memoryview(buffer)[:count])
+        self.size += count
+        return count
 
 
 class _Guarded(io.RawIOBase):
     """Ends quietly where compressed data breaks off, and leaves word of it with the source."""
 
-    def __init__(self, packed: gzip.GzipFile, source: Source):
+    def __init__(self, packed: Any, source: Source, damaged: tuple[type[Exception], ...] = ()):
         self._packed, self._source = packed, source
+        self._damaged = (EOFError, OSError, zlib.error, *damaged)
 
     def readable(self) -> bool:
         return True
@@ -200,7 +235,7 @@ class _Guarded(io.RawIOBase):
             return 0
         try:
             data = self._packed.read1(len(buffer))
-        except (EOFError, OSError, zlib.error) as error:
+        except self._damaged as error:
             self._source.damage = f"the compressed data ends early or is damaged: {error}"
             return 0
         buffer[: len(data)] = data

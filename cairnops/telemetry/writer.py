@@ -11,7 +11,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +19,12 @@ from typing import Any, BinaryIO
 
 from cairnops.errors import InputError
 
-#: Legal inside a JSON string, yet readers that split on Unicode line ends stop there (Python's splitlines).
-_LINE_ENDERS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+#: Legal inside a JSON string, yet readers that split on Unicode line ends stop there (Python's splitlines),
+#: a terminal obeys the C1 controls, and the bidirectional marks show a line in another order than it has.
+ESCAPED = {
+    code: f"\\u{code:04x}"
+    for code in (*range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -51,6 +55,18 @@ def write_ndjson(path: str | Path, records: Iterable[Mapping[str, Any]]) -> Writ
         for count, record in enumerate(records, 1):
             out.write(_row(count, record))
     return out.written(count)
+
+
+def write_stream(path: str | Path, chunks: Iterable[bytes], *, records: Callable[[], int]) -> Written:
+    """Write bytes as they come, whole or not at all; `records` is asked at the end how many rows they were.
+
+    Raises:
+        InputError: a target that cannot be written.
+    """
+    with _whole(Path(path), mode=None) as out:
+        for chunk in chunks:
+            out.write(chunk)
+    return out.written(records())
 
 
 def write_whole(path: str | Path, data: str | bytes, *, mode: int | None = None) -> Written:
@@ -102,7 +118,7 @@ def _row(number: int, record: Mapping[str, Any]) -> bytes:
         )
     try:
         text = json.dumps(dict(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return (text.translate(_LINE_ENDERS) + "\n").encode()
+        return (text.translate(ESCAPED) + "\n").encode()
     except UnicodeEncodeError:
         what = "half of a surrogate pair, which has no form in UTF-8"
     except (TypeError, ValueError, RecursionError) as error:
@@ -144,6 +160,13 @@ class _Out:
 
 @contextlib.contextmanager
 def _whole(path: Path, *, mode: int | None) -> Iterator[_Out]:
+    # A link is followed, not replaced; and what is no file (a device, a pipe) would be lost to the rename.
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise InputError(
+            f"Cannot write {path.name}: it is no file.",
+            hint=f"Name a file in {path.parent}, or - for stdout.",
+        )
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     file = None
     try:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from cairnops.domain import actions, guardrails, sla, suggestions
+from cairnops.domain import actions, guardrails, sla, suggestions, switches
 from cairnops.domain.conversations import Actor, Author, Conversation, Message, Role, Status
 from cairnops.domain.delivery import EffectKind
 from cairnops.domain.policy import Policy, profile
@@ -15,6 +15,7 @@ from cairnops.scenarios.model import Pack, Scenario, Step
 from cairnops.scenarios.scoring import (
     Done,
     DoneDecision,
+    DoneDelivery,
     DoneFollowUp,
     DoneRow,
     DoneSuggestion,
@@ -72,6 +73,7 @@ def play(pack: Pack, scenario: Scenario, policy: Policy) -> Done:
             done = _judged(done, request, outcome, now)
             if isinstance(outcome, actions.Apply):
                 facts, seen = _after(facts, outcome, now, reply_lost=reply_lost), None
+                done = replace(done, deliveries=done.deliveries + _delivered(outcome))
     public = facts.conversation.public_messages()
     return replace(
         done,
@@ -82,6 +84,10 @@ def play(pack: Pack, scenario: Scenario, policy: Policy) -> Done:
         elapsed_minutes=scenario.script[-1].at.total_seconds() / 60,
         evidence=done.evidence | ({"decision_row", "qa_row"} if done.decisions else set()),
     )
+
+
+def _delivered(outcome: actions.Apply) -> tuple[DoneDelivery, ...]:
+    return tuple(DoneDelivery(effect=e.kind, status="SUCCESS", attempt=1) for e in outcome.effects)
 
 
 def _said(conversation: Conversation, author: Author, text: str, at: datetime) -> Conversation:
@@ -208,31 +214,15 @@ def wrong(result: Score) -> list[str]:
 def test_the_script_comes_to_what_is_expected(pack: Pack, scenario: Scenario) -> None:
     result = score(scenario, play(pack, scenario, profile(pack.policy)))
     assert wrong(result) == []
-    assert result.points is None or result.points >= 80, result.parts
+    assert result.points == 100, result.parts
 
 
-def switched_off(code: str, policy: Policy) -> Policy | None:
-    """The policy without one rule; None for rules that are no value of the policy."""
-    if code in {g.rule.code for g in guardrails.GUARDRAILS}:
-        return replace(policy, guardrails=replace(policy.guardrails, disabled=(code,)))
-    match code:
-        case "sla.breach":
-            return replace(policy, sla=replace(policy.sla, minutes=10**6, priority_minutes=10**6))
-        case "suggestion.high_risk_screen":
-            return replace(policy, suggestions=replace(policy.suggestions, high_risk_words=()))
-        case "escalation.note_required":
-            return replace(policy, escalation=replace(policy.escalation, note_required=False))
-        case "escalation.reason_unknown":
-            reasons = (*policy.escalation.reasons, "medical")
-            return replace(policy, escalation=replace(policy.escalation, reasons=reasons))
-        case "override.not_allowed":
-            block = "risk.supervisor_requested"
-            rows = tuple(
-                replace(o, role=Role.OPERATOR) if o.code == block else o
-                for o in policy.guardrails.overridable
-            )
-            return replace(policy, guardrails=replace(policy.guardrails, overridable=rows))
-    return None
+def off(code: str, policy: Policy) -> Policy:
+    """The policy without one rule."""
+    if code != "override.not_allowed":
+        return switches.without(policy, code)
+    everybody = tuple(replace(o, role=Role.OPERATOR) for o in policy.guardrails.overridable)
+    return replace(policy, guardrails=replace(policy.guardrails, overridable=everybody))
 
 
 PROOFS = [
@@ -240,12 +230,11 @@ PROOFS = [
     for pack in PACKS
     for scenario in pack.scenarios
     for code in scenario.proves
-    if switched_off(code, profile(pack.policy)) is not None
+    if not code.startswith("delivery.")
 ]
 
 
 @pytest.mark.parametrize(("pack", "scenario", "code"), PROOFS)
 def test_it_turns_red_without_the_rule_it_proves(pack: Pack, scenario: Scenario, code: str) -> None:
-    policy = switched_off(code, profile(pack.policy))
-    assert policy is not None
-    assert wrong(score(scenario, play(pack, scenario, policy)))
+    done = play(pack, scenario, off(code, profile(pack.policy)))
+    assert wrong(score(scenario, done))

@@ -5,7 +5,7 @@ import statistics
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cairnops.analytics.percentiles import METHODS, percentile, side_by_side, to_fixed
@@ -58,6 +58,7 @@ def test_what_has_no_percentile_is_refused(values, p, method):
 NUMBERS = st.lists(st.integers(-(10**6), 10**6).map(float), min_size=1, max_size=60).map(sorted)
 
 
+@settings(deadline=None)
 @given(values=NUMBERS, p=st.integers(1, 100))
 def test_nearest_rank_is_the_first_value_with_enough_at_or_below_it(values, p):
     got = percentile(values, p, "nearest_rank")
@@ -66,12 +67,14 @@ def test_nearest_rank_is_the_first_value_with_enough_at_or_below_it(values, p):
     assert sum(v < got for v in values) < need
 
 
+@settings(deadline=None)
 @given(values=NUMBERS.filter(lambda v: len(v) > 1), p=st.integers(1, 99))
 def test_linear_is_the_inclusive_method_of_the_standard_library(values, p):
     expected = statistics.quantiles(values, n=100, method="inclusive")[p - 1]
     assert math.isclose(percentile(values, p, "linear"), expected, rel_tol=1e-9, abs_tol=1e-6)
 
 
+@settings(deadline=None)
 @given(values=NUMBERS, p=st.integers(1, 99), method=st.sampled_from(METHODS))
 def test_percentiles_stay_inside_and_do_not_fall(values, p, method):
     low, high = percentile(values, p, method), percentile(values, p + 1, method)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cairnops.errors import InputError
@@ -93,6 +93,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(
         st.dictionaries(st.text(), JSON, max_size=4).filter(lambda row: not row.keys() <= ERROR_KEYS),
@@ -123,6 +124,7 @@ def test_permissions_are_kept_asked_for_or_the_usual(tmp_path):
     assert mode(write_whole(tmp_path / "new", b"").path) == mode(usual)
     key = write_whole(tmp_path / "key", b"secret", mode=0o600).path
     assert mode(key) == 0o600
+    assert mode(write_whole(tmp_path / "shared", b"", mode=0o666).path) == 0o666
     write_whole(key, b"another")
     assert mode(key) == 0o600
 
@@ -249,3 +251,18 @@ def test_reader_and_writer_import_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=env
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_link_is_followed_and_stays_a_link(tmp_path):
+    (tmp_path / "real").write_text("old", encoding="utf-8")
+    (tmp_path / "link").symlink_to("real")
+    write_whole(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text(encoding="utf-8") == "new"
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="no file"):
+        write_whole(tmp_path / "pipe", "x")
+    assert not (tmp_path / "pipe").is_file() and (tmp_path / "pipe").exists()

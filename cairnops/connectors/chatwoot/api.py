@@ -311,7 +311,8 @@ class Api:
 
     def has(self, request: Request, _: Any) -> object:
         """Whether a conversation is there."""
-        return {"exists": self.state.conversation(request.path_params["id"]) is not None}
+        key = request.path_params["id"]
+        return {"exists": key < 2**53 and self.state.conversation(key) is not None}
 
     def customer(self, request: Request, body: Any) -> object:
         """The customer writes `text` at `at`, once per `key`."""
@@ -321,7 +322,7 @@ class Api:
             raise refusal(422, "text is not a text")
         try:
             at = int(shapes.moment(given.get("at"), "at").timestamp())
-        except shapes.RemoteError as error:
+        except RemoteError as error:
             raise refusal(422, str(error)) from None
         self.state.customer_says(key, text, at, str(given.get("key", "")))
         return {"ok": True}

@@ -22,6 +22,7 @@ from cairnops.connectors.chatwoot import shapes
 from cairnops.domain.conversations import Conversation, Status
 from cairnops.domain.delivery import Answer, Effect, EffectKind, Failure, Found, Result, of_failure, of_status
 from cairnops.errors import NotFound, RemoteError, SettingError
+from cairnops.telemetry import jsontext
 
 # Chatwoot's page sizes; a shorter page is the last one.
 _MESSAGES_PER_WINDOW = 20
@@ -408,8 +409,8 @@ def _judge(response: httpx.Response) -> Result:
 
 def _parsed(response: httpx.Response) -> object:
     try:
-        return json.loads(response.content)
-    except ValueError:
+        return jsontext.parse(response.content.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         raise RemoteError(
             f"the answer is not JSON: {response.headers.get('content-type', 'no content type')},"
             f" {len(response.content)} bytes",

@@ -1,0 +1,76 @@
+# From a fresh machine two targets do everything: `make demo` and `make test`.
+# The others: lint, docs, bench, clean.
+
+PYTHON    ?= $(shell command -v python3.11 || command -v python3)
+VENV      ?= .venv
+BIN       := $(VENV)/bin
+CAIRNOPS  ?= $(BIN)/cairnops
+WORKSPACE ?= .cairnops
+PIP       := $(BIN)/python -m pip install -qq --disable-pip-version-check
+
+# A demo runs on the embedded default, whatever the shell it is typed in has set.
+ALONE     := env -u CHATWOOT_BASE_URL -u CAIRNOPS_HOME -u CAIRNOPS_ACTOR -u CHATWOOT_SLA_MINUTES
+
+.PHONY: demo play test lint docs bench clean
+
+demo: $(VENV)/run.stamp play
+
+play:
+	@echo "== Four dry runs: decide, deliver, compare, keep the evidence"
+	@$(ALONE) $(CAIRNOPS) dryrun run --pack cx-escalations --session demo --as alex.kim@practice.example --workspace $(WORKSPACE)
+	@echo
+	@echo "== The same figures over an export somebody else made"
+	@$(ALONE) $(CAIRNOPS) decisions summary fixtures/exports/decision_sync_sample.ndjson --workspace $(WORKSPACE); \
+		code=$$?; [ $$code -ne 2 ] && [ $$code -le 3 ]
+	@echo
+	@echo "Results are in $(WORKSPACE)/artifacts/demo. Next: $(CAIRNOPS) worksheet demo · $(CAIRNOPS) decisions list · $(CAIRNOPS) --help"
+
+test: $(VENV)/test.stamp $(VENV)/browser.stamp lint
+	@echo "== Tests"
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
+
+lint: $(VENV)/test.stamp
+	@echo "== Style, types, import directions"
+	@$(BIN)/ruff check -q cairnops tests
+	@$(BIN)/ruff format -q --check cairnops tests
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo > $(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }
+
+docs: $(VENV)/test.stamp
+	@$(BIN)/python tests/docs/generate.py
+	@$(BIN)/python -m tests.docs.picture
+	@$(BIN)/cog -I . -r README.md
+
+bench: $(VENV)/test.stamp
+	@for script in tests/bench/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) .cairnops .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@echo "== Making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "cairnops needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "this Python has no venv; installing it with apt"; \
+		rm -rf $(VENV); apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); }
+
+# What runs the product: the locked dependencies and the command itself.
+$(VENV)/run.stamp: .lock/run.txt pyproject.toml | $(BIN)/python
+	@echo "== Installing cairnops and what it needs (under a minute on a usual line)"
+	@$(PIP) --require-hashes -r .lock/run.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+# A real browser looks at the report; Debian's, when the machine has none.
+$(VENV)/browser.stamp: | $(BIN)/python
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+		echo "== Installing a browser for the tests"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+	@touch $@
+
+# What the tests need on top: every extra, and the tools.
+$(VENV)/test.stamp: .lock/test.txt pyproject.toml | $(BIN)/python
+	@echo "== Installing what the tests need (a minute or two)"
+	@$(PIP) --require-hashes -r .lock/test.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/run.stamp

@@ -1,0 +1,226 @@
+"""How exports become Parquet and come back: one file per source, sorted by time, its account in the file itself."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cairnops.analytics import rows
+from cairnops.analytics.columns import NAMES
+from cairnops.analytics.tally import FAILURE_SAMPLES, Tally
+from cairnops.domain.policy import MeasurePolicy
+from cairnops.errors import InputError
+from cairnops.telemetry.reader import Export, Line
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from cairnops.analytics.frames import Problems, Store
+
+#: Under this key of the file's metadata stands the account of the export it was made from.
+_KEY = "cairnops"
+#: Line and part in one number that sorts as they do.
+_PLACE = "(line * 1048576 + part)"
+_FACTS = ("outcome", "status", "scope", "error_code", "error_message", "retries", "attempt")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Converted:
+    """One Parquet file, and the export it was made from."""
+
+    path: Path
+    export: Export
+    records: int
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, whatever it is called."""
+    try:
+        with path.open("rb") as file:
+            return path.is_file() and file.read(4) == b"PAR1"
+    except OSError:
+        return False
+
+
+def convert(source: str | Path | Sequence[str | Path], folder: str | Path) -> list[Converted]:
+    """Write each export as one Parquet file (zstd, sorted by time) under `folder`, whole or not at all.
+
+    A file is named by its source and the first 12 digits of its SHA-256, so that doing it again gives
+    the same names. The account of the export and its first rejects travel in the file.
+
+    Raises:
+        InputError: as `read_export`, for a file that is no export, or a folder that cannot be written.
+    """
+    from cairnops.analytics.frames import paths, read_export
+
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"Cannot write to {folder}: {error.strerror}.", hint="Choose another folder."
+        ) from None
+    out = []
+    for path in paths(source):
+        frame, problems = read_export(path, strict=False)
+        with frame:
+            export = frame.exports[0]
+            if not export.is_data:
+                raise InputError(
+                    f"{path.name}: {export.diagnosis}", hint="cairnops decisions inspect says more."
+                )
+            target = folder / f"{_stem(path)}-{export.sha256[:12]}.parquet"
+            temporary = target.with_name(f".{target.name}.tmp")
+            account = {f.name: getattr(export, f.name) for f in fields(Export)} | {"samples": problems.sample}
+            try:
+                frame.duckdb().execute(
+                    "COPY (SELECT * EXCLUDE (source) FROM events ORDER BY occurred_at, line, part)"
+                    f" TO {_text(str(temporary))}"
+                    f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_KEY}: {_text(json.dumps(account))}}})"
+                )
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
+            out.append(Converted(path=target, export=export, records=len(frame)))
+    return out
+
+
+def read(store: "Store", path: Path, index: int, problems: "Problems") -> Export:
+    """Insert a Parquet file into `events`: one of ours as it is, a foreign one row by row under our names.
+
+    Raises:
+        InputError: for a file that breaks off or cannot be read.
+    """
+    with _told(path):
+        stored = _stored(store.connection, path)
+        if stored is None:
+            return _foreign(store, path, index)
+        store.connection.execute(
+            f"INSERT INTO events SELECT {index}, {', '.join(NAMES[1:])} FROM read_parquet({_text(str(path))})"
+        )
+        export, samples = stored
+        problems.total += export.rejects
+        for reason, count in export.reasons.items():
+            problems.reasons[reason] = problems.reasons.get(reason, 0) + count
+        problems.kept += [{**sample, "source": index} for sample in samples]
+        return export
+
+
+def tally_parquet(path: Path, measures: MeasurePolicy) -> tuple[Tally, Export] | None:
+    """Count a converted export as the export itself would be counted; None for a foreign Parquet file.
+
+    Raises:
+        InputError: for a file that breaks off or cannot be read.
+    """
+    from cairnops.analytics.engine import database
+
+    tally = Tally(measures)
+    with _told(path), database() as connection:
+        stored = _stored(connection, path)
+        if stored is None:
+            return None
+        connection.execute(f"CREATE VIEW events AS SELECT * FROM read_parquet({_text(str(path))})")
+        _count(connection, tally, measures.seconds_below_ten)
+    for sample in stored[1]:
+        tally.reject_sample(sample)
+    return tally, stored[0]
+
+
+def _count(con: "duckdb.DuckDBPyConnection", tally: Tally, seconds: bool) -> None:
+    cells = con.execute(
+        f"SELECT {', '.join(_FACTS)}, time_state, epoch_ms(occurred_at) // 3600000 AS h, count(*), min({_PLACE}),"
+        " epoch_ms(min(occurred_at)), epoch_ms(max(occurred_at)) FROM events GROUP BY ALL"
+    ).fetchall()
+    for *facts, state, _, count, place, start, end in cells:
+        row = _row(facts)
+        tally.add_facts(divmod(place, 1 << 20), row, count)
+        tally.add_times(row.kind, start, end, count)
+        if start is None:
+            tally.add_timeless(state, count)
+        elif state == "zoneless":
+            tally.add_zoneless(count)
+    spent = con.execute("SELECT duration_ms, duration_state, count(*) FROM events GROUP BY ALL").fetchall()
+    for value, state, count in spent:
+        tally.add_duration(_seconds(value, seconds), state, count)
+    failures = con.execute(
+        f"SELECT {', '.join(_FACTS)}, line, part, duration_ms, epoch_ms(occurred_at), decision_id FROM events"
+        f" WHERE outcome = 'failure' ORDER BY line, part LIMIT {FAILURE_SAMPLES}"
+    ).fetchall()
+    for *facts, line, part, duration, at, decision in failures:
+        row = _row(facts)
+        row.time, row.decision_id, row.duration = at, decision, _seconds(duration, seconds)
+        tally.sample((line, part), Line(number=line, ordinal=0, raw="", part=part), row)
+
+
+def _seconds(value: float | None, below_ten: bool) -> float | None:
+    return value * 1000 if below_ten and value is not None and value < 10 else value
+
+
+def _row(facts: Sequence[Any]) -> rows.Row:
+    kind, status, scope, code, message, retries, attempt = facts
+    return rows.Row(
+        kind=kind, status=status, scope=scope, code=code, message=message, duration=None,
+        duration_presence="missing", retries=retries, attempt=attempt, time=None, time_presence="missing",
+        zoneless=False, decision_id=None,
+    )  # fmt: skip
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        said = str(error).splitlines()[0]
+        raise InputError(f"{path.name} cannot be read as Parquet: {said}", hint="Export it again.") from None
+
+
+def _stored(con: "duckdb.DuckDBPyConnection", path: Path) -> tuple[Export, list[dict[str, Any]]] | None:
+    """The account a file of ours carries, and its first rejects; None for a foreign file."""
+    found = con.execute(
+        f"SELECT decode(value) FROM parquet_kv_metadata({_text(str(path))}) WHERE decode(key) = '{_KEY}'"
+    ).fetchall()
+    if not found:
+        return None
+    stored = json.loads(found[0][0])
+    known = {f.name for f in fields(Export)}
+    given = {name: value for name, value in stored.items() if name in known}
+    given["reasons"], given["repairs"] = Counter(given.get("reasons")), Counter(given.get("repairs"))
+    return Export(**given), stored["samples"]
+
+
+def _foreign(store: "Store", path: Path, index: int) -> Export:
+    import hashlib
+
+    from cairnops.analytics.frames import Filling, Problems
+
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    export = Export(path=path.name, sha256=digest, size=path.stat().st_size, kind="parquet")
+    fill = Filling(store, index, Problems())
+    with store.connection.cursor() as reader:
+        # As JSON every type has a form the rules of `rows` know; dates become text.
+        reader.execute("SET timezone = 'UTC'")
+        result = reader.execute(f"SELECT to_json(r)::VARCHAR FROM read_parquet({_text(str(path))}) r")
+        while batch := result.fetchmany(10_000):
+            for (text,) in batch:
+                export.lines += 1
+                fill.line(Line(number=export.lines, ordinal=export.lines, raw=text, record=json.loads(text)))
+    fill.flush()
+    export.records = export.record_lines = export.lines
+    return export
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    for ending in (".gz", ".zst", ".tar", ".ndjson", ".jsonl", ".json", ".parquet"):
+        name = name.removesuffix(ending)
+    return name or "export"
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

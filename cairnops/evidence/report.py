@@ -1,0 +1,584 @@
+"""What a report page says: figures with their denominators, charts, and under each the very rows it rests on."""
+
+import base64
+import hashlib
+import html
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cairnops import __version__, codec
+from cairnops.analytics import inputs, latency, practice, sla, summary
+from cairnops.analytics.inputs import Material
+from cairnops.domain.policy import Policy
+from cairnops.evidence import charts, report_rows
+from cairnops.evidence.charts import Chart, token
+from cairnops.evidence.report_rows import (
+    CLOCK_WORDS,
+    STAGE_NAMES,
+    VERDICTS,
+    Cell,
+    Links,
+    e,
+    length,
+    minute,
+    number_cell,
+    percent,
+    span,
+    table,
+    text,
+)  # fmt: skip
+from cairnops.telemetry.reader import read_lines
+
+#: What lies beside exports in a folder and is none.
+_NEVER = (".json", ".md", ".csv", ".txt", ".pub", ".key", ".html", ".zip")
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figures:
+    """Everything a page says, measured once: `sla`, `latency`, `practice` and `sync` as their `to_dict()` give it."""
+
+    title: str
+    at: datetime
+    policy: Policy
+    material: Material
+    sla: dict[str, Any]
+    latency: dict[str, Any]
+    practice: dict[str, Any]
+    #: One for every file of sync events.
+    sync: tuple[dict[str, Any], ...]
+    charts: tuple[Chart, ...] = field(default=())
+
+
+def measure(
+    material: Material,
+    policy: Policy,
+    at: datetime,
+    *,
+    title: str,
+    sync: Iterable[dict[str, Any]] = (),
+    baselines: Iterable[latency.Measured] = (),
+    link: str = "",
+) -> Figures:
+    """Measure everything a page shows at `at` (UTC); `sync` are summaries in our own dialect (`summaries`)."""
+    found = sla.measure(material.cases, policy, at, decisions=material.decided, link=link).to_dict()
+    stages = latency.measure(material, policy, at, baselines=baselines).to_dict()
+    habits = practice.measure(material.decided, material.cases, policy).to_dict()
+    events = tuple(sync)
+    drawn = [*charts.of_sla(found), *charts.of_latency(stages), *charts.of_practice(habits)]
+    for number, one in enumerate(events, 1):
+        drawn += charts.of_sync(one, number)
+    return Figures(
+        title=title,
+        at=at,
+        policy=policy,
+        material=material,
+        sla=found,
+        latency=stages,
+        practice=habits,
+        sync=events,
+        charts=tuple(drawn),
+    )
+
+
+def summaries(paths: Iterable[Path], policy: Policy) -> list[dict[str, Any]]:
+    """The summary of every file whose first record is a sync event.
+
+    Raises:
+        InputError: for a file that cannot be opened.
+    """
+    out = []
+    every = (sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path] for path in paths)
+    for path in (p for some in every for p in some if not (p.suffix in _NEVER and len(some) > 1)):
+        first = next((line.record for line in read_lines(path) if line.record is not None), None)
+        if first is not None and inputs.shape_of(first) == "sync event":
+            out.append(summary.summarize(path, measures=policy.measures, alerts=policy.alerts).to_dict())
+    return out
+
+
+def summary_of_rows(rows: Iterable[Mapping[str, Any]], policy: Policy) -> dict[str, Any] | None:
+    """The same of sync events in memory; None for none."""
+    text = "".join(json.dumps(dict(row)) + "\n" for row in rows)
+    if not text:
+        return None
+    source = io.BytesIO(text.encode())
+    return summary.summarize(source, measures=policy.measures, alerts=policy.alerts).to_dict()
+
+
+def page(figures: Figures, *, drawn: bool = True) -> str:
+    """The page: one HTML document that loads nothing, runs one script it carries, and prints.
+
+    With `drawn=False`, or without the `charts` extra, it says where charts are missing; the figures are the same.
+    Text from outside is escaped, and characters that hide or turn text are written out.
+    """
+    return _Page(figures, drawn and charts.available()).text()
+
+
+class _Page:
+    def __init__(self, figures: Figures, drawn: bool):
+        self.f = figures
+        self.drawn = drawn
+        self.links = Links()
+        self.charts = {c.name: c for c in figures.charts}
+
+    def text(self) -> str:
+        body = "".join(
+            (
+                self._sla(),
+                self._latency(),
+                self._practice(),
+                *(self._sync(i, s) for i, s in enumerate(self.f.sync, 1)),
+                "" if self.f.sync else _empty("sync-1", "Delivery", "No sync events among the inputs."),
+            )
+        )
+        top = self._top()
+        every = (made(self.f, self.links) for made in report_rows.TABLES)
+        rows = [r for r in every if r.rows]
+        held = {r.name for r in rows}
+        tables = "".join(
+            r.html({a for a in self.links.used if a.partition("?")[0] == r.name and "?" in a}) for r in rows
+        )
+        body, tables = (_without_dead_ends(part, held) for part in (top + body, tables))
+        style = _colours() + (_FOLDER / "report.css").read_text(encoding="utf-8")
+        script = (_FOLDER / "report.js").read_text(encoding="utf-8")
+        hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        policy = (
+            f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hashed}'; base-uri 'none'"
+        )
+        return (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+            f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">'
+            '<meta name="viewport" content="width=device-width,initial-scale=1">'
+            '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">'
+            f"<title>{e(self.f.title)}</title><style>{style}</style></head>\n<body>{body}"
+            '<section id="rows"><h2>The rows behind the figures</h2><p class="note">Every figure above links to the '
+            "rows it counts. Columns sort; times are UTC.</p></section>"
+            f"{tables}</main>\n{self._footer()}<script>{script}</script></body></html>\n"
+        )
+
+    # -- the parts of the page
+
+    def _top(self) -> str:
+        f = self.f
+        facts = [
+            ("As of", f"{minute(codec.stamp(f.at))} UTC"),
+            ("Conversations", f"{len(f.material.cases):,}"),
+            ("Decisions", f"{len(f.material.decided):,}"),
+            ("Deliveries", f"{len(f.material.deliveries):,}"),
+            ("Policy", f"{f.policy.profile}, {f.sla['policy']['hash'][:12]}"),
+        ]
+        verdicts = [("SLA", f.sla["verdict"]), ("Escalation latency", f.latency["verdict"])]
+        verdicts += [
+            ("Delivery" if len(f.sync) == 1 else f"Delivery: {s['source']['name']}", s["alert"])
+            for s in f.sync
+        ]
+        items = "".join(
+            f'<li class="{e(v["status"])}"><b>{e(name)}: {VERDICTS[v["status"]].lower()}</b>'
+            f"<span>{e('; '.join(v.get('reasons', ())) or 'within its thresholds')}</span></li>"
+            for name, v in verdicts
+        )
+        names = [
+            ("sla", "SLA"),
+            ("latency", "Escalation latency"),
+            ("practice", "Practice"),
+            ("sync-1", "Delivery"),
+        ]
+        nav = "".join(
+            f'<a href="#{a}">{n}</a>'
+            for a, n in [*names, ("rows", "Rows"), ("sources", "Sources and methods")]
+        )
+        return (
+            f'<header><div><p class="kind">Escalation desk report</p><h1>{e(f.title)}</h1><p class="facts">'
+            + "".join(f"<span>{e(k)} <b>{e(v)}</b></span>" for k, v in facts)
+            + f'</p><ul class="verdicts">{items}</ul></div></header>'
+            f'<nav aria-label="Parts"><div>{nav}</div></nav><main><div class="tiles">{"".join(self._tiles())}</div>'
+        )
+
+    def _tiles(self) -> Iterable[str]:
+        t, v, p = self.f.sla["totals"], self.f.sla["verdict"], self.f.practice["totals"]
+        first, limits = t["firstResponse"], v["thresholds"]
+        waits = self.f.sla["waitsSeconds"]["firstResponse"]
+        if t["conversations"]:
+            yield self._tile(
+                "Breached, of open conversations",
+                t["breachRate"],
+                t["breachedOpen"],
+                t["open"],
+                "breached",
+                "#conversations?breached=yes&open=yes",
+                f"Clock in force. Warning above {percent(limits['warnAbove'])}, critical above"
+                f" {percent(limits['criticalAbove'])}.",
+                v["status"],
+            )
+            yield self._tile(
+                "First response late",
+                first["missedRate"],
+                first["missed"] + first["overdue"],
+                first["denominator"],
+                "decided waits",
+                "#conversations?firstResponse=missed|overdue",
+                f"Target {span(self.f.sla['targetsMinutes']['firstResponse'] * 60)}; unanswered ones count once late.",
+            )
+        if waits["count"]:
+            yield self._tile_of(
+                "Median first response",
+                ("≥ " if waits["open"] else "") + span(waits["atLeast"]["p50"]),
+                self.links.link("#conversations?asked=yes", f"{waits['count']} waits", waits["count"]),
+                f"Method {waits['method']}; {waits['open']} still open, at their age so far.",
+            )
+        if p["handled"]:
+            low, high = self.f.practice["escalationBand"]["percent"]
+            yield self._tile(
+                "Escalated",
+                p["escalationRate"],
+                p["escalated"],
+                p["handled"],
+                "conversations decided on",
+                charts.HREFS["escalationRate"],
+                f"Band {low}–{high}%: {self.f.practice['escalationBand']['verdict']}.",
+            )
+        if p["repliesFromSuggestion"]:
+            yield self._tile(
+                "Suggestions edited",
+                p["editRate"],
+                p["edited"],
+                p["repliesFromSuggestion"],
+                "replies from a suggestion",
+                charts.HREFS["editRate"],
+                f"{p['rewritten']} of them written anew.",
+            )
+        if p["openings"]:
+            yield self._tile(
+                "Nothing suggested",
+                p["abstainRate"],
+                p["abstained"],
+                p["openings"],
+                "openings of a case",
+                charts.HREFS["abstainRate"],
+                f"{p['shownAi']} shown by the AI, {p['shownTemplate']} from a template.",
+            )
+        if p["answered"]:
+            yield self._tile(
+                "Right or acceptable answers",
+                p["accuracy"],
+                p["right"] + p["acceptable"],
+                p["answered"],
+                "scenarios",
+                "#runs?answer=right|acceptable",
+                "Scenarios with an answer key.",
+            )
+        for s in self.f.sync[:1]:
+            totals, limits = s["totals"], s["alert"]["thresholds"]
+            of = (
+                totals["success"] + totals["failure"]
+                if totals["failureDenominator"] == "known"
+                else totals["records"]
+            )
+            yield self._tile(
+                "Deliveries failed",
+                totals["failureRate"],
+                totals["failure"],
+                of,
+                f"{totals['failureDenominator']} outcomes",
+                "#deliveries?class=failure",
+                f"Warning above {percent(limits['failureRateWarn'])}, alert above"
+                f" {percent(limits['failureRateAlert'])}.",
+                s["alert"]["status"],
+                exact=False,
+            )
+
+    def _tile(
+        self, name: str, rate: float | None, part: int, whole: int, of: str, href: str, note: str, status: str = "",
+        *, exact: bool = True,
+    ) -> str:  # fmt: skip
+        figure = self.links.link(href, f"{part:,} of {whole:,}", part if exact else None)
+        return self._tile_of(name, percent(rate), f"{figure} {e(of)}", note, status)
+
+    def _tile_of(self, name: str, big: str, of: str, note: str, status: str = "") -> str:
+        return (
+            f'<div class="tile {e(status)}"><h3>{e(name)}</h3><span class="big">{e(big)}</span>'
+            f'<span class="of">{of}</span><p class="note">{e(note)}</p></div>'
+        )
+
+    def _sla(self) -> str:
+        s = self.f.sla
+        if not s["totals"]["conversations"]:
+            return _empty("sla", "SLA", "No conversations among the inputs, so no wait can be measured.")
+        limits, counting = s["verdict"]["thresholds"], s["counting"]
+        hours = "opening hours only" if counting["businessHours"] else "round the clock"
+        rows = []
+        for g in s["breakdowns"]["operator"]:
+            who = f"&operator={token(g['operator'])}"
+            late = g["firstResponse"]["missed"] + g["firstResponse"]["overdue"]
+            rows.append([
+                text(g["operator"] or "(nobody yet)"),
+                self.links.count(f"#conversations?{who[1:]}", g["conversations"]),
+                self.links.count(f"#conversations?open=yes{who}", g["open"]),
+                self.links.count(f"#conversations?breached=yes&open=yes{who}", g["breachedOpen"]),
+                Cell(percent(g["breachRate"]), str(g["breachRate"] or ""), "n"),
+                self.links.count(f"#conversations?firstResponse=missed|overdue{who}", late),
+                self.links.count(f"#conversations?unreplied=yes{who}", g["unreplied"]),
+            ])  # fmt: skip
+        heads = (
+            "Operator",
+            "Conversations",
+            "Open",
+            "Breached, open",
+            "Rate",
+            "First response late",
+            "Never answered",
+        )
+        days = [
+            [
+                Cell(e(g["day"]), g["day"], "t"),
+                self.links.count(f"#conversations?day={g['day']}", g["conversations"]),
+                self.links.count(f"#conversations?open=yes&day={g['day']}", g["open"]),
+                self.links.count(f"#conversations?breached=yes&open=yes&day={g['day']}", g["breachedOpen"]),
+                Cell(percent(g["breachRate"]), str(g["breachRate"] or ""), "n"),
+            ]
+            for g in s["breakdowns"]["day"]
+        ]
+        agreement = s["clockAgreement"]
+        return (
+            f'<section id="sla"><h2>SLA</h2><p>{self._said(s["verdict"])}</p>'
+            f'<p class="note">Clock in force: {e(CLOCK_WORDS.get(counting["clock"], counting["clock"]))}, {hours},'
+            f" stopped by the {e(counting['stopOn'].replace('_', ' '))}. Rates divide by"
+            f" {e(s['denominators']['breachRate'])}; at least {limits['minSamples']} are needed to judge.</p>"
+            + self._drawn("sla-outcomes")
+            + self._drawn("sla-breaches-by-operator")
+            + f"<h3>By operator</h3>{table(heads, rows, right=range(1, 7))}"
+            + self._drawn("sla-clocks")
+            + f'<p class="note">Since the beginning or since the last message: {agreement["both"]} breached either way,'
+            f" {agreement['only_created']} only since the beginning, {agreement['only_last_customer']} only since the"
+            f" last message, {agreement['neither']} neither.</p>"
+            f"<h3>By day the conversation began (UTC)</h3>"
+            f"{table(('Day', 'Conversations', 'Open', 'Breached, open', 'Rate'), days, right=range(1, 5))}</section>"
+        )
+
+    def _latency(self) -> str:
+        lat = self.f.latency
+        stages = [s for s in lat["stages"] if s["count"]]
+        if not stages:
+            return _empty(
+                "latency", "Escalation latency", "Nothing among the inputs has a beginning to measure from."
+            )
+        rows = []
+        for s in stages:
+            key = f"#spans?stage={s['stage']}"
+            late = s["missed"] + s["overdue"]
+            rows.append([
+                Cell(f"{e(STAGE_NAMES[s['stage']])}<br><span class=muted>{e(s['meaning'])}</span>", s["stage"]),
+                self.links.count(key, s["count"]),
+                self.links.count(f"{key}&ended=no", s["open"]),
+                *(
+                    Cell(("≥ " if s["open"] else "") + span(s["atLeast"][p]), str(s["atLeast"][p]), "n")
+                    for p in ("p50", "p90", "p99")
+                ),
+                length(s["targetS"]),
+                self.links.count(f"{key}&late=yes", late, f"{late} of {s['denominator']}")
+                if s["targetS"] else Cell("–", "", "n"),
+            ])  # fmt: skip
+        aside = "".join(f"<li>{count} {e(name)}</li>" for name, count in lat["aside"].items())
+        recovered = "".join(
+            f"<p><b>{r['minutes']} minutes recovered</b>: {e(span(r['baselineMeanS']))} by hand on average"
+            f" ({r['baselines']} measured; {e('; '.join(r['sources']))}) against {e(span(r['productMeanS']))} here, in"
+            f" {r['cases']} cases.</p>"
+            for r in lat.get("minutesRecovered", ())
+        )
+        recovered = recovered or (
+            '<p class="note">Opened → decided is time in the product. How much it saves is not said: that takes the'
+            " same work timed by hand (<code>cairnops report baseline start</code>).</p>"
+        )
+        heads = ("Stage", "Cases", "Still open", "Median", "p90", "p99", "Target", "Late")
+        return (
+            f'<section id="latency"><h2>Escalation latency</h2><p>{self._said(lat["verdict"])}</p>'
+            f'<p class="note">Percentiles by the method {e(lat["percentile"])}. What still lasts counts at its age so'
+            " far, so such a figure is a lower bound (≥), never better than the truth.</p>"
+            + self._drawn("latency-stages")
+            + table(heads, rows, right=range(1, 8))
+            + recovered
+            + (
+                f'<p class="note">In no distribution, but counted:</p><ul class="note">{aside}</ul>'
+                if aside
+                else ""
+            )
+            + "</section>"
+        )
+
+    def _practice(self) -> str:
+        p = self.f.practice
+        if p["verdict"]["status"] != "ok":
+            return _empty("practice", "Practice", "No decisions, openings or scenario runs among the inputs.")
+        rows = []
+        for g in p["byOperator"]:
+            who = f"&operator={token(g['operator'])}"
+            rows.append([
+                text(g["operator"] or "(nobody)"),
+                self.links.count(f"#decisions?{who[1:]}", g["decisions"]),
+                *(
+                    self.links.count(f"{charts.HREFS[key]}{who}", g[part], f"{g[part]} of {g[of]}")
+                    if g[of] else Cell("–", "", "n")
+                    for key, _, part, of in charts.RATES
+                ),
+                self.links.count(f"#runs?answer=right|acceptable{who}", g["right"] + g["acceptable"],
+                            f"{g['right'] + g['acceptable']} of {g['answered']}")
+                if g["answered"] else Cell("–", "", "n"),
+            ])  # fmt: skip
+        heads = ("Operator", "Decisions", *(label for _, label, _, _ in charts.RATES), "Right")
+        patterns = [
+            [
+                number_cell(x["decisions"]),
+                text(x["removed"] or "–"),
+                text(x["added"] or "–"),
+                Cell(", ".join(self.links.link(f"#decisions?id={n}", f"#{n}") for n in x["examples"])),
+            ]
+            for x in p["editPatterns"]
+        ]
+        fired = [
+            [Cell(f"<code>{e(c['code'])}</code>", c["code"]), *map(number_cell, (
+                c["fired"], c["firedRight"], c["firedWrong"], c["silentRight"] + c["silentWrong"], c["silentWrong"]))]
+            for c in p["confusion"] if c["fired"]
+        ]  # fmt: skip
+        rates = "; ".join(f"{k} of {v}" for k, v in (
+            ("edited", "replies sent from a suggestion"), ("nothing suggested", "openings of a case"),
+            ("overridden", "requests that met a block"), ("escalated", "conversations decided on")))  # fmt: skip
+        return (
+            f'<section id="practice"><h2>Practice</h2><p class="note">What each rate divides by: {rates}.</p>'
+            + self._drawn("practice-rates")
+            + f"<h3>By operator</h3>{table(heads, rows, right=range(1, 7))}"
+            + (
+                "<h3>What is edited most</h3>"
+                + table(("Decisions", "Taken out", "Put in", "For example"), patterns, right=(0,))
+                if patterns
+                else ""
+            )
+            + (
+                '<h3>Guardrails against the answers</h3><p class="note">Runs of scenarios with an answer key in which a'
+                " guardrail was raised, or stayed silent.</p>"
+                + table(("Guardrail", "Raised", "answer right", "answer wrong", "Silent", "answer wrong"), fired,
+                         right=range(1, 6))
+                if fired
+                else ""
+            )
+            + "</section>"
+        )  # fmt: skip
+
+    def _sync(self, number: int, s: dict[str, Any]) -> str:
+        t, d, limits = s["totals"], s["durationsMs"], s["alert"]["thresholds"]
+        statuses = [[text(x["status"]), number_cell(x["count"])] for x in s["statusBreakdown"]]
+        errors = [
+            [
+                Cell(f"<code>{e(x['code'])}</code>", x["code"]),
+                number_cell(x["count"]),
+                text("; ".join(x["sampleMessages"][:2])),
+            ]
+            for x in s["errors"]["byCode"]
+        ]
+        name = "" if len(self.f.sync) == 1 else f": {e(s['source']['name'])}"
+        lengths = (
+            [["p50", d["p50"]], ["p95", d["p95"]], ["p99", d["p99"]], ["longest", d["max"]]]
+            if d["count"]
+            else []
+        )
+        durations = "".join(f"<dt>{k}</dt><dd>{v:,} ms</dd>" for k, v in lengths)
+        methods = (
+            ", ".join(f"{k} {v:,} ms" for k, v in d.get("p95ByMethod", {}).items()) if d["count"] else ""
+        )
+        took = (
+            f"<h3>How long a delivery took</h3><dl>{durations}<dt>p95 by method</dt><dd>{e(methods)}</dd></dl>"
+            if d["count"] else ""
+        )  # fmt: skip
+        return (
+            f'<section id="sync-{number}"><h2>Delivery{name}</h2><p>{self._said(s["alert"])}</p>'
+            f'<p class="note">{t["success"]:,} delivered, {t["failure"]:,} failed, {t["unknown"]:,} unknown of'
+            f" {t['records']:,} events; the failure rate divides by the {e(t['failureDenominator'])} outcomes. Alert"
+            f" above {percent(limits['failureRateAlert'])} failed or p95 above {limits['p95Ms']:,} ms.</p>"
+            + self._drawn("sync-hours" if number == 1 else f"sync-hours-{number}")
+            + took
+            + f"<h3>Outcomes</h3>{table(('Status', 'Events'), statuses, right=(1,))}"
+            + (f"<h3>Errors</h3>{table(('Code', 'Events', 'Said'), errors, right=(1,))}" if errors else "")
+            + "</section>"
+        )  # fmt: skip
+
+    def _footer(self) -> str:
+        f, m = self.f, self.f.material
+        sources = "".join(
+            f"<dt>{e(s.name)}</dt><dd>{s.records:,} records, {s.rejects:,} not read"
+            f"<br><code>sha256 {e(s.sha256)}</code></dd>"
+            for s in m.sources
+        )
+        sources = sources or (
+            "<dt>Workspace</dt><dd>read as it stood at the moment above; its exports carry their own sha256</dd>"
+        )
+        problems = "".join(f"<li>{e(p.source)}, line {p.line}: {e(p.reason)}</li>" for p in m.problems)
+        counts = f"{m.duplicates:,} rows given more than once (counted once), {m.other:,} of a shape no figure uses," \
+                 f" {m.unusable:,} that could not be used"  # fmt: skip
+        return (
+            '<footer><div id="sources"><h2>Sources and methods</h2><dl>'
+            f"{sources}<dt>Left out</dt><dd>{counts}{problems and f'<ul>{problems}</ul>'}</dd>"
+            f"<dt>Judged at</dt><dd>{e(codec.stamp(f.at))}</dd>"
+            f"<dt>Policy</dt><dd>profile {e(f.policy.profile)}<br><code>sha256 {e(f.sla['policy']['hash'])}</code></dd>"
+            f"<dt>Percentiles</dt><dd>method {e(f.policy.measures.percentile)}</dd>"
+            f"<dt>Failure rate</dt><dd>of {e(f.policy.measures.failure_denominator)} outcomes</dd>"
+            f"<dt>Made with</dt><dd>cairnops {e(__version__)}</dd></dl></div></footer>"
+        )
+
+    # -- pieces
+
+    def _said(self, verdict: Mapping[str, Any]) -> str:
+        status = verdict["status"]
+        reasons = "; ".join(verdict.get("reasons", ()))
+        return f'<span class="verdict {e(status)}">{VERDICTS[status]}</span> {e(reasons)}'
+
+    def _drawn(self, name: str) -> str:
+        chart = self.charts.get(name)
+        if chart is None:
+            return ""
+        caption = f"<figcaption><b>{e(chart.title)}</b><span>{e(chart.note)}</span></figcaption>"
+        if not self.drawn:
+            picture = '<p class="note">Not drawn: the charts extra is not installed.</p>'
+        else:
+            svg = charts.inline(chart.svg(titled=False), name)
+            self.links.used.update(html.unescape(a) for a in _anchors(svg))
+            picture = f'<div class="draw">{svg}</div>'
+        return f'<figure id="chart-{name}">{caption}{picture}</figure>'
+
+
+def _empty(name: str, title: str, words: str) -> str:
+    return f'<section id="{name}"><h2>{title}</h2><p class="note">{e(words)}</p></section>'
+
+
+def _anchors(svg: str) -> list[str]:
+    return re.findall(r'xlink:href="#([^"]*)"', svg)
+
+
+def _without_dead_ends(body: str, held: set[str]) -> str:
+    """Links to a table of rows the page does not hold become plain text."""
+
+    def keep(match: re.Match[str]) -> str:
+        return match[0] if match[1] in held else match[2]
+
+    body = re.sub(r'<a href="#([a-z]+)\?[^"]*"[^>]*>(.*?)</a>', keep, body)
+    return re.sub(r' xlink:href="#([a-z]+)\?[^"]*"', lambda match: match[0] if match[1] in held else "", body)
+
+
+def _colours() -> str:
+    """The palette as variables, and the charts' fixed colours turned into them."""
+    light = "".join(f"--{name}:{pair[0]};" for name, pair in charts.COLOURS.items())
+    dark = "".join(f"--{name}:{pair[1]};" for name, pair in charts.COLOURS.items())
+    swapped = "".join(
+        f'svg [{kind}="{pair[0]}"]{{{kind}:var(--{name})}}'
+        for name, pair in charts.COLOURS.items()
+        for kind in ("fill", "stroke")
+    )
+    return (
+        f":root{{color-scheme:light dark;--page:#fcfcfb;--card:#fff;{light}}}"
+        f"@media screen and (prefers-color-scheme:dark){{:root{{--page:#10161d;--card:#161e27;{dark}}}}}{swapped}\n"
+    )

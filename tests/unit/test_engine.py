@@ -1,0 +1,307 @@
+"""The database engine and the careful reader give the same figures, to the last printed digit, on any file."""
+
+import itertools
+import json
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from cairnops.analytics import engine, frames
+from cairnops.analytics.engine import NotThisWay, tally_large
+from cairnops.analytics.scan import Scan, database
+from cairnops.analytics.summary import summarize
+from cairnops.domain.policy import AlertPolicy, MeasurePolicy
+from cairnops.telemetry import synthetic
+
+MEASURES = MeasurePolicy()
+ROW = '{"decisionId":%d,"status":"%s","durationMs":%s,"errorCode":%s,"attempt":%d,"timestamp":"%s","scope":"%s"}'
+
+
+def plain(number: int, rng: random.Random) -> str:
+    failed = rng.random() < 0.3
+    clock = f"{rng.randrange(24):02d}:{rng.randrange(60):02d}:07.{rng.randrange(1000):03d}"
+    at = f"2025-10-{rng.randrange(1, 29):02d}T{clock}Z"
+    return ROW % (
+        number, "TIMEOUT" if failed else "SUCCESS", rng.choice([12, 250.5, 0.1, 1500.55, 3, 9.99]),
+        '"ETIMEDOUT"' if failed else "null", rng.randrange(1, 4), at, rng.choice(["ops", "build"]),
+    )  # fmt: skip
+
+
+#: Texts that stand where a value stands; each has fooled some reader.
+VALUES = [
+    "null", "true", "false", "0", "-0", "-1", "1.0", "1e3", "1E3", "1e999", "-1e999", "NaN", "nan", "-Infinity",
+    "Infinity", "9007199254740993", "123456789012345678901234567890123", "0.1", "10", '""', '" "', '"12"', '"1.5s"',
+    '"2 min"', '"12."', '"1_000"', '"0x10"', '"true"', '"False"', '"null"', '"NaN"', '"ok"', '"FAILED"', '"unknown"',
+    '"é"', '"\\u00e9\\n"', '"a\\u0000b"', '"\\ud83d"', '"\\ud83d\\ude00"', '"\\""', '" ops "', "{}", "[]", '{"a":1,}',
+    "[1,]", '{"code":"E","message":"m"}', '{"durationMs":5}', '{"status":503}', "[[[[1]]]]", '"2025-10-09T14:05:22Z"',
+    '"2025-10-09T24:00:00.000Z"', '"2025-10-09T 1:05:22.318Z"', '"2025-02-30T14:05:22.318Z"',
+    '"2025-10-09T14:05:60.318Z"', '"2025-1-09T14:05:22.3181Z"', '"2025-10-09 14:05:22.318"',
+    '"2025-10-09T14:05:22.318+02:00"', '"2025-10-09T14:05:22.318999+00:00"', '"1969-12-31T23:59:59.999Z"',
+    '"0001-01-01T00:00:00.000Z"', '"infinity"', '"epoch"', "1760019600", "1760019600000", "503", "200", "99.5",
+]  # fmt: skip
+KEYS = [
+    "status", "state", "ok", "success", "statusCode", "errorCode", "error", "message", "durationMs", "duration",
+    "metrics", "timestamp", "time", "createdAt", "decisionId", "id", "uid", "scope", "context", "attempt", "retries",
+    "retryable", "note", "response", "score", 'odd"key', "it's",
+]  # fmt: skip
+LINES = [
+    "", " ", "\t", "\x0b", "\xa0", "\x1c", "\u2028", "null", "7", '"42703"', "[]", "[1]", "{", "}", "tru", "<html>",
+    "{}",
+    '{"a":1}', '{"code":"57014","message":"m"}', '{"message":"hello"}', '{"a":1}{"b":2}', "\ufeff", "\x00", ",", "//",
+    '{"status":"SUCCESS","status":"FAILED"}', "[" * 2000, '{"x":' * 400 + "1" + "}" * 400,
+    '{"decisionId":1,"deep":' + "[" * 400 + "]" * 400 + "}",
+]  # fmt: skip
+
+
+def dirty(rng: random.Random) -> bytes:
+    """A file of rows, most of them plain, some broken in every way we could think of."""
+    out: list[bytes] = []
+    if rng.random() < 0.1:
+        out.append(rng.choice(LINES).encode())
+    for number in range(rng.randrange(1, 40)):
+        line = plain(number, rng)
+        kind = rng.random()
+        if kind < 0.08:
+            line = rng.choice(LINES)
+        elif kind < 0.3:
+            row = dict.fromkeys(
+                ("decisionId", "status", "durationMs", "errorCode", "attempt", "timestamp", "scope")
+            )
+            cells = dict(zip(row, line[1:-1].split(",", 6), strict=True))
+            name = rng.choice(list(cells))
+            cells[name] = f'"{name}":{rng.choice(VALUES)}'
+            line = "{" + ",".join(cells.values()) + "}"
+        elif kind < 0.4:
+            pairs = [
+                f"{json.dumps(rng.choice(KEYS))}:{rng.choice(VALUES)}" for _ in range(rng.randrange(1, 6))
+            ]
+            line = "{" + ",".join(pairs) + "}"
+        elif kind < 0.45:
+            line = line[: rng.randrange(len(line))]
+        elif kind < 0.5:
+            line = line[:-1] + f",{json.dumps(rng.choice(KEYS))}:{rng.choice(VALUES)}}}"
+        elif kind < 0.55:
+            line = rng.choice(
+                [
+                    line + line,
+                    f"[{line},{line}]",
+                    line + ",",
+                    "\ufeff" + line,
+                    "  " + line + " ",
+                    line[:-1] + ",}",
+                    line[:-1] + ", }",
+                ]
+            )
+        raw = line.encode()
+        if rng.random() < 0.04 and raw:
+            at = rng.randrange(len(raw))
+            raw = raw[:at] + bytes([rng.randrange(256)]) + raw[at + 1 :]
+        out.append(raw)
+    end = rng.choice([b"\n", b"\n", b"\n", b"\r\n"])
+    return (
+        (b"\xef\xbb\xbf" if rng.random() < 0.05 else b"")
+        + end.join(out)
+        + (end if rng.random() < 0.8 else b"")
+    )
+
+
+def figures(path: Path, how: str, **measures: object) -> dict[str, object]:
+    got = summarize(path, measures=MeasurePolicy(**measures), alerts=AlertPolicy(), engine=how)  # type: ignore[arg-type]
+    return got.to_dict()
+
+
+def by_engine(path: Path, *, piece: int, whole: int, seconds: bool = False) -> dict[str, object] | None:
+    """The figures as the engine has them; None if it left the file to the careful reader."""
+    found = tally_large(path, MeasurePolicy(seconds_below_ten=seconds), piece=piece, whole=whole)
+    return None if found is None else found[0].summary(found[1], AlertPolicy()).to_dict()
+
+
+def agree(path: Path, *, piece: int = 1 << 20, whole: int = 1 << 20, seconds: bool = False) -> bool:
+    """Whether the engine took the file at all; what it says of it must be what the careful reader says."""
+    fast = by_engine(path, piece=piece, whole=whole, seconds=seconds)
+    if fast is not None:
+        assert fast == figures(path, "python", seconds_below_ten=seconds)
+        parse = fast["parse"]
+        assert parse["lines"] == parse["blank"] + parse["recordLines"] + parse["rejectLines"]
+    return fast is not None
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 2**32),
+    piece=st.sampled_from([300, 2000, 1 << 20]),
+    whole=st.sampled_from([0, 1 << 20]),
+)
+@example(seed=1, piece=300, whole=0)
+def test_both_engines_give_the_same_figures_on_any_file(tmp_path, seed, piece, whole):
+    path = tmp_path / "export.ndjson"
+    rng = random.Random(seed)
+    path.write_bytes(dirty(rng))
+    agree(path, piece=piece, whole=whole, seconds=rng.random() < 0.3)
+
+
+def good(path: Path, *odd: str, rows: int = 60) -> Path:
+    rng = random.Random(4)
+    lines = [plain(n, rng) for n in range(rows)]
+    path.write_text("\n".join([*lines, *odd]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize(
+    "name", ["decisionId", "status", "durationMs", "errorCode", "attempt", "timestamp", "scope", "note"]
+)
+def test_one_odd_value_among_plain_rows(tmp_path, name, value):
+    cells = {
+        key: f'"{key}":null'
+        for key in ("decisionId", "status", "durationMs", "errorCode", "attempt", "timestamp", "scope")
+    }
+    cells[name] = f'"{name}":{value}'
+    assert agree(good(tmp_path / "e.ndjson", "{" + ",".join(cells.values()) + "}"))
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_one_odd_line_among_plain_rows(tmp_path, line):
+    assert agree(good(tmp_path / "e.ndjson", line, plain(7, random.Random(3))))
+
+
+def test_rows_of_several_shapes_are_taken_by_the_engine(tmp_path):
+    rng = random.Random(5)
+    lines = []
+    for number in range(900):
+        row = json.loads(plain(number, rng))
+        if number % 3 == 1:
+            row["duration_ms"] = row.pop("durationMs")
+            row["extra"] = {"deep": [1, 2]}
+        if number % 3 == 2:
+            del row["errorCode"]
+        lines.append(json.dumps(row))
+    path = tmp_path / "e.ndjson"
+    path.write_text("\n".join(lines) + "\n")
+    assert agree(path)
+    with database() as connection:
+        scan = Scan(connection)
+        scan.learn(lines)
+        piece = scan.read(str(path))
+    assert (piece.rows, piece.bad) == (900, [])
+
+
+def test_the_engine_keeps_the_order_of_the_lines(tmp_path):
+    path = tmp_path / "e.ndjson"
+    synthetic.make(path, rows=300_000, seed=2)
+    for _ in range(2):
+        with database() as connection:
+            scan = Scan(connection)
+            scan.learn(path.read_text().splitlines()[:10])
+            assert scan.read(str(path)).bad == []
+            assert connection.execute("SELECT current_setting('disabled_optimizers')").fetchall() == [
+                ("in_clause",)
+            ]
+            ids = [int(i) for (i,) in connection.execute("SELECT id FROM ev ORDER BY rowid").fetchall()]
+        assert len(ids) == 300_000
+        assert all(a <= b for a, b in itertools.pairwise(ids))
+
+
+@pytest.mark.parametrize("kind", ["malformed", "mixed", "all"])
+def test_what_was_put_in_is_what_comes_out(tmp_path, kind):
+    path = tmp_path / "e.ndjson"
+    _, truth = synthetic.make(path, rows=3000, dirt=0.05, seed=11, kind=kind)
+    assert len(truth.dirt) == {"malformed": 14, "mixed": 8, "all": 22}[kind]
+    assert agree(path)
+    got = figures(path, "duckdb")
+    parse, totals = got["parse"], got["totals"]
+    assert (parse["lines"], parse["blank"], parse["records"], parse["rejects"]) == (
+        truth.lines, truth.blank, truth.records, truth.rejects,
+    )  # fmt: skip
+    assert {k: totals[k] for k in ("success", "failure", "unknown")} == truth.to_dict()["classes"]
+    kept = json.loads(path.with_name("e.ndjson.truth.json").read_text())
+    assert kept == truth.to_dict()
+    frame, problems = frames.read_export(path, strict=False)
+    with frame:
+        assert frame.duplicate_ids()[0] >= truth.duplicates - sum(map(len, truth.dirt.values()))
+    rejected = {
+        name
+        for name, (_, damage) in synthetic._KINDS.items()
+        if damage(plain(1, random.Random(1)), random.Random(1))[2]
+    }
+    assert sorted(p["line"] for p in problems.kept) == sorted(
+        n for name in rejected for n in truth.dirt.get(name, [])
+    )
+
+
+def test_the_same_arguments_make_the_same_bytes(tmp_path):
+    first, _ = synthetic.make(tmp_path / "a", rows=500, dirt=0.1, seed=3)
+    again, _ = synthetic.make(tmp_path / "b", rows=500, dirt=0.1, seed=3)
+    other, _ = synthetic.make(tmp_path / "c", rows=500, dirt=0.1, seed=4)
+    assert first.sha256 == again.sha256 != other.sha256
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        pytest.param(b'[\n{"a":1}\n]\n', "JSON over several lines", id="array-over-lines"),
+        pytest.param('{"a":1}\n'.encode("utf-16"), "another encoding", id="utf-16"),
+        pytest.param(b"x\ny\n", "no object to learn from", id="words"),
+        pytest.param(b"", "nothing at all", id="empty"),
+    ],
+)
+def test_what_the_engine_leaves_to_the_careful_reader(tmp_path, data, why):
+    path = tmp_path / "e.ndjson"
+    path.write_bytes(data)
+    assert tally_large(path, MEASURES) is None, why
+    assert figures(path, "duckdb") == figures(path, "python")
+
+
+def test_small_files_do_not_load_the_engine(tmp_path):
+    import subprocess
+    import sys
+
+    path = good(tmp_path / "e.ndjson", rows=4)
+    code = (
+        "import sys\nfrom cairnops.analytics.summary import summarize\n"
+        "from cairnops.domain.policy import AlertPolicy, MeasurePolicy\n"
+        f"summarize({str(path)!r}, measures=MeasurePolicy(), alerts=AlertPolicy())\n"
+        "sys.exit(any(m.split('.')[0] in ('duckdb', 'polars') for m in sys.modules))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_memory_follows_the_piece_and_not_the_file(tmp_path):
+    path = good(tmp_path / "e.ndjson", rows=2000)
+    sizes = []
+
+    class Watched(engine.Scan):
+        def read(self, path: str):  # type: ignore[no-untyped-def]
+            sizes.append(Path(path).stat().st_size)
+            return super().read(path)
+
+    original, engine.Scan = engine.Scan, Watched  # type: ignore[misc]
+    try:
+        assert agree(path, piece=10_000, whole=0)
+    finally:
+        engine.Scan = original  # type: ignore[misc]
+    assert len(sizes) > 20
+    assert max(sizes) < 11_000
+
+
+def test_a_frame_is_the_same_whoever_reads_it(tmp_path, monkeypatch):
+    path = tmp_path / "e.ndjson"
+    synthetic.make(path, rows=4000, dirt=0.05, seed=9)
+    with path.open("ab") as file:
+        rng = random.Random(8)
+        for _ in range(40):
+            file.write(dirty(rng) + b"\n")
+
+    def no(*_: object) -> None:
+        raise NotThisWay
+
+    fast, fast_problems = frames.read_export(path, strict=False)
+    monkeypatch.setattr(frames.Filling, "engine", no)
+    slow, slow_problems = frames.read_export(path, strict=False)
+    with fast, slow:
+        assert fast.rows() == slow.rows()
+        assert fast.exports == slow.exports
+        assert fast_problems.kept == slow_problems.kept

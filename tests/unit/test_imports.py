@@ -1,0 +1,119 @@
+"""Who may import whom, held by the contracts in pyproject.toml; and the types of rules and desk."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cairnops
+
+ROOT = Path(cairnops.__file__).parents[1]
+BIN = Path(sys.executable).parent
+
+LAYERS = "drivers, then wiring, then desk and adapters, then domain"
+STANDARD = "the domain is the standard library"
+CYCLES = "no cycles between the nouns of the domain"
+SQL = "only the store and the wiring speak SQL"
+
+
+def contracts(root: Path) -> dict[str, str]:
+    """Each contract with KEPT or BROKEN, as the import linter judges the tree at `root`."""
+    done = subprocess.run(
+        [BIN / "lint-imports", "--no-cache"],
+        cwd=root,
+        env={"PYTHONPATH": str(root), "PATH": str(BIN), "COLUMNS": "200", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    found = {
+        line.rpartition(" ")[0]: line.rpartition(" ")[2]
+        for line in lines
+        if line.endswith((" KEPT", " BROKEN"))
+    }
+    assert found or done.returncode, done.stdout + done.stderr
+    assert (done.returncode == 0) == (bool(found) and set(found.values()) == {"KEPT"}), (
+        done.stdout + done.stderr
+    )
+    return found or {"": done.stdout + done.stderr}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The package and its contracts, where a fault can be planted."""
+    shutil.copytree(ROOT / "cairnops", tmp_path / "cairnops", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_every_contract_is_kept() -> None:
+    assert contracts(ROOT) == dict.fromkeys([LAYERS, STANDARD, CYCLES, SQL], "KEPT")
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "broken"),
+    [
+        pytest.param("domain/sla.py", "import logging", STANDARD, id="the domain logs"),
+        pytest.param("domain/policy.py", "import pydantic", STANDARD, id="the domain validates"),
+        pytest.param("domain/sla.py", "import time", STANDARD, id="the domain looks at the clock"),
+        pytest.param("domain/sla.py", "from cairnops import errors", LAYERS, id="the domain reaches up"),
+        pytest.param(
+            "domain/rules.py",
+            "from cairnops.domain import guardrails",
+            CYCLES,
+            id="two nouns need each other",
+        ),
+        pytest.param(
+            "desk/desk.py", "from cairnops.store import ledger", LAYERS, id="the desk knows its store"
+        ),
+        pytest.param(
+            "store/ledger.py", "from cairnops.desk import ports", LAYERS, id="the store knows the desk"
+        ),
+        pytest.param(
+            "scenarios/runner.py", "from cairnops.cli import render", LAYERS, id="a scenario prints"
+        ),
+        pytest.param(
+            "workspace.py", "from cairnops.scenarios import loader", LAYERS, id="the wiring reads packs"
+        ),
+        pytest.param(
+            "evidence/exports.py", "from cairnops.scenarios import model", LAYERS, id="evidence reads packs"
+        ),
+        pytest.param("connectors/worker.py", "import sqlalchemy", SQL, id="the worker speaks SQL"),
+        pytest.param("cli/summary.py", "import sqlalchemy", SQL, id="a command speaks SQL"),
+    ],
+)
+def test_a_planted_import_breaks_its_contract(copy: Path, module: str, line: str, broken: str) -> None:
+    file = copy / "cairnops" / module
+    file.write_text(f"{file.read_text(encoding='utf-8')}\n{line}\n", encoding="utf-8")
+    assert [name for name, state in contracts(copy).items() if state == "BROKEN"] == [broken]
+
+
+def test_a_new_package_must_be_given_a_place(copy: Path) -> None:
+    package = copy / "cairnops" / "helpers"
+    package.mkdir()
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    found = contracts(copy)
+    assert found.get(LAYERS) == "BROKEN" or "helpers" in found.get("", "")
+
+
+def test_rules_and_desk_are_typed_to_the_last_argument(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--cache-dir",
+            tmp_path,
+            "cairnops/domain",
+            "cairnops/desk",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

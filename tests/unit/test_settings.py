@@ -1,0 +1,172 @@
+"""Every setting: what it takes, what it refuses and how it says so; and secrets, which are never said."""
+
+import pytest
+
+from cairnops.errors import SettingError
+from cairnops.settings import SETTINGS, Settings
+
+URL = "an http:// or https:// address, without user, password and query"
+WHOLE = "a whole number from 1 to 1000000"
+FLAGS = ("FEATURE_MODAL_APPROVALS", "FEATURE_AI_ESCALATIONS")
+SECRETS = tuple(s.name for s in SETTINGS if s.secret)
+
+
+def test_the_table_of_settings_is_sound() -> None:
+    names = [n for s in SETTINGS for n in (s.name, *s.aliases)]
+    assert len(names) == len(set(names))
+    assert all(s.help.endswith(".") and s.accepted for s in SETTINGS)
+    assert SECRETS == ("CHATWOOT_API_TOKEN", "SUPABASE_SERVICE_KEY")
+
+
+def test_the_defaults_stand_when_nothing_is_set() -> None:
+    found = Settings({})
+    assert all(found[s.name] == s.default for s in SETTINGS)
+    assert {row["source"] for row in found.table()} == {"default"}
+
+
+GOOD = [
+    ("CAIRNOPS_HOME", "/tmp/desk", "/tmp/desk"),
+    ("CAIRNOPS_ACTOR", "sam@example.com", "sam@example.com"),
+    ("CAIRNOPS_SHOP_DOMAIN", "shop.example", "shop.example"),
+    *((flag, text, True) for flag in FLAGS for text in ("1", "true", "YES", " on ", "True")),
+    *((flag, text, False) for flag in FLAGS for text in ("0", "false", "No", " off ", "", " ")),
+    ("CHATWOOT_SLA_MINUTES", "30", 30),
+    ("CHATWOOT_SLA_MINUTES", " 1 ", 1),
+    ("CHATWOOT_SLA_MINUTES", "1000000", 1_000_000),
+    ("CHATWOOT_BASE_URL", "https://desk.example/", "https://desk.example"),
+    ("CHATWOOT_BASE_URL", "http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+    ("CHATWOOT_BASE_URL", "HTTPS://desk.example/path", "HTTPS://desk.example/path"),
+    ("CHATWOOT_ACCOUNT_ID", "7", 7),
+    ("CHATWOOT_API_TOKEN", "t0ken-_.=+/", "t0ken-_.=+/"),
+    ("CHATWOOT_API_TOKEN", "copied-with-its-line-end\n", "copied-with-its-line-end"),
+    ("SUPABASE_URL", "https://x.supabase.example", "https://x.supabase.example"),
+    ("SUPABASE_SERVICE_KEY", "ey.J.x", "ey.J.x"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "value"), [pytest.param(*c, id=f"{c[0]}={c[1]!r}") for c in GOOD])
+def test_a_good_value_is_taken(name: str, text: str, value: object) -> None:
+    found = Settings({name: text})
+    assert found[name] == value and type(found[name]) is type(value)
+    assert next(row for row in found.table() if row["name"] == name)["source"] == f"environment {name}"
+
+
+def test_every_setting_has_a_good_case() -> None:
+    assert {s.name for s in SETTINGS} == {case[0] for case in GOOD}
+
+
+BAD = [
+    ("CAIRNOPS_ACTOR", "sam", "an e-mail address"),
+    ("CAIRNOPS_ACTOR", "@example.com", "an e-mail address"),
+    ("CAIRNOPS_ACTOR", "Sam <sam@example.com>", "an e-mail address"),
+    ("CAIRNOPS_SHOP_DOMAIN", "my shop", "a domain, without blanks"),
+    *((flag, text, "1/0, true/false, yes/no, on/off") for flag in FLAGS for text in ("2", "maybe", "y", "-1")),
+    *(
+        ("CHATWOOT_SLA_MINUTES", text, "a whole number of minutes from 1 to 1000000")
+        for text in ("0", "-30", "30.5", "half an hour", "1000001", "9" * 5000, "0x1e", "1e3")
+    ),
+    *(("CHATWOOT_ACCOUNT_ID", text, WHOLE) for text in ("0", "one", "-1")),
+    *(
+        (name, text, URL)
+        for name in ("CHATWOOT_BASE_URL", "SUPABASE_URL")
+        for text in (
+            "desk.example", "ftp://desk.example", "https://", "https:///path", "https://desk example",
+            "https://desk.example:99999", "https://desk.example?token=1", "javascript:alert(1)",
+        )
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "accepted"), [pytest.param(*c, id=f"{c[0]}={c[1][:24]!r}") for c in BAD]
+)
+def test_a_bad_value_is_named_with_what_is_accepted(name: str, text: str, accepted: str) -> None:
+    with pytest.raises(SettingError) as error:
+        Settings({name: text})
+    assert str(error.value) == f"{name}: {text!r} is not accepted."
+    assert error.value.hint == f"Accepted: {accepted}."
+    assert error.value.__suppress_context__
+
+
+@pytest.mark.parametrize("name", [s.name for s in SETTINGS if s.name not in FLAGS])
+@pytest.mark.parametrize("text", ["", " "], ids=["empty", "blank"])
+def test_an_empty_value_is_not_set(name: str, text: str) -> None:
+    found = Settings({name: text})
+    assert found[name] == next(s.default for s in SETTINGS if s.name == name)
+
+
+@pytest.mark.parametrize(
+    ("environ", "value", "source"),
+    [
+        pytest.param({"FEATURE_FLAG_AI_ESCALATIONS": "yes"}, True, "FEATURE_FLAG_AI_ESCALATIONS", id="the older name"),
+        pytest.param(
+            {"FEATURE_FLAG_AI_ESCALATIONS": "1", "FEATURE_AI_ESCALATIONS": "0"}, False, "FEATURE_AI_ESCALATIONS",
+            id="FEATURE_ stands above FEATURE_FLAG_",
+        ),
+        pytest.param(
+            {"FEATURE_FLAG_AI_ESCALATIONS": "1", "FEATURE_AI_ESCALATIONS": ""}, False, "FEATURE_AI_ESCALATIONS",
+            id="an empty FEATURE_ is off",
+        ),
+    ],
+)  # fmt: skip
+def test_a_flag_has_two_names(environ: dict[str, str], value: bool, source: str) -> None:
+    found = Settings(environ)
+    assert found["FEATURE_AI_ESCALATIONS"] is value
+    row = next(row for row in found.table() if row["name"] == "FEATURE_AI_ESCALATIONS")
+    assert row["source"] == f"environment {source}"
+
+
+@pytest.mark.parametrize(
+    ("environ", "token"),
+    [
+        pytest.param({"CHATWOOT_TOKEN": "b"}, "b", id="an older name"),
+        pytest.param({"CHATWOOT_ACCESS_TOKEN": "c", "CHATWOOT_TOKEN": "b"}, "b", id="the first of two"),
+        pytest.param({"CHATWOOT_API_TOKEN": "a", "CHATWOOT_TOKEN": "b"}, "a", id="its own name first"),
+        pytest.param({"CHATWOOT_API_TOKEN": "", "CHATWOOT_TOKEN": "b"}, "b", id="an empty one hides nothing"),
+    ],
+)
+def test_a_token_has_three_names(environ: dict[str, str], token: str) -> None:
+    assert Settings(environ)["CHATWOOT_API_TOKEN"] == token
+
+
+CANARY = "canary-3f9a1c"
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_never_shown(name: str) -> None:
+    found = Settings({name: CANARY})
+    assert found[name] == CANARY and found.secrets() == [CANARY]
+    assert CANARY not in repr(found) + str(found) + repr(found.table())
+    assert next(row for row in found.table() if row["name"] == name)["value"] == "set"
+    assert next(row for row in Settings({}).table() if row["name"] == name)["value"] == "not set"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(pytest.param(name, f"{CANARY} x", id=f"{name}: a blank inside") for name in SECRETS),
+        *(pytest.param(name, f"{CANARY}\r\nX-Header:1", id=f"{name}: a second header") for name in SECRETS),
+        *(pytest.param(name, f"{CANARY}é", id=f"{name}: not ASCII") for name in SECRETS),
+        pytest.param(
+            "CHATWOOT_BASE_URL", f"https://sam:{CANARY}@desk.example", id="a password in an address"
+        ),
+        pytest.param("SUPABASE_URL", f"ftp://{CANARY}@x.example", id="a user in an address"),
+    ],
+)
+def test_a_secret_that_is_not_accepted_is_not_repeated(name: str, text: str) -> None:
+    with pytest.raises(SettingError) as error:
+        Settings({name: text})
+    assert str(error.value) == f"{name}: the value given is not accepted."
+    assert CANARY not in str(error.value) + error.value.hint + repr(error.value)
+
+
+def test_nothing_but_its_own_names_is_read() -> None:
+    assert (
+        Settings({"HOME": "/x", "SLA_MINUTES": "5", "chatwoot_sla_minutes": "5"})["CHATWOOT_SLA_MINUTES"]
+        is None
+    )
+
+
+def test_without_an_environment_the_process_s_own_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATWOOT_SLA_MINUTES", "45")
+    assert Settings()["CHATWOOT_SLA_MINUTES"] == 45
