@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Rejects kept with their words; all of them are counted.
 PROBLEMS_KEPT = 10_000
 #: Records kept in memory at most; more go to disk.
-SPILL_ROWS = 5_000_000
+SPILL_ROWS = 2_500_000
 _BATCH = 50_000
 _AT = "CASE WHEN t IS NOT NULL THEN make_timestamp(t * 1000) END"
 

@@ -3,6 +3,7 @@
 import functools
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -296,3 +297,50 @@ def proofs(cell: str, *, markdown: bool, sha256: str = "") -> tuple[Proof, ...]:
     named = (path.split("#", 1)[0] for path in paths if ":" not in path.split("/", 1)[0])
     kept = dict.fromkeys(path for path in named if path)
     return tuple(Proof(path=path, sha256=sha if len(kept) == 1 else "") for path in kept)
+
+
+#: Which fact a column holds, by its heading without case, blanks and signs; the first heading that fits wins.
+_HEADINGS = {
+    "uid": ("uid", "decisionuid", "decisionulid"),
+    "decision": (
+        "decisionid", "decision", "decisions", "decisionids", "decisionnumber", "decisionno", "supabaseid",
+        "supabaseids", "decisionlogid", "decisionidsupabase", "supabasedecisionid", "decisionrow", "logid", "id", "ids",
+    ),
+    "at": ("timeutc", "time", "timestamputc", "timestamp", "at", "createdat", "decidedat", "when", "datetime", "date"),
+    "actor": ("participant", "operator", "actor", "who", "operatoremail", "email", "by"),
+    "conversation": (
+        "conversation", "conversationid", "chatwootconversation", "chatwootid", "chatwoot", "externalref", "ticket",
+    ),
+    "action": ("action", "what", "decisionaction", "decisiontype", "decisionverb", "verb"),
+    "status": ("status", "deliverystatus", "syncstatus", "state", "delivery", "outcome", "result"),
+    "scope": ("scope",),
+    "session": ("session", "sessionname"),
+    "evidence": (
+        "evidence", "evidencelink", "evidencelinks", "evidencepath", "evidencefile", "evidenceurl", "artifact",
+        "artifacts", "screenshot", "proof", "file",
+    ),
+    "sha256": ("sha256", "filehash", "evidencehash", "evidencesha256", "hash"),
+}  # fmt: skip
+FIELD_OF = {heading: name for name, headings in _HEADINGS.items() for heading in headings}
+
+
+def fields_of(headings: Sequence[str]) -> dict[str, int]:
+    """Which column holds which fact, by its heading."""
+    names = [re.sub(r"[^a-z0-9]", "", plain(h, markdown=True).lower()) for h in headings]
+    out: dict[str, int] = {}
+    for fact, known in _HEADINGS.items():
+        for heading in known:
+            if heading in names:
+                out[fact] = names.index(heading)
+                break
+    return out
+
+
+def usable(fields: dict[str, int]) -> bool:
+    """The columns say which decision a row is about, or let it be found."""
+    return "decision" in fields or "uid" in fields or {"conversation", "at"} <= fields.keys()
+
+
+def heading_key(heading: str) -> str:
+    """A heading without case, blanks and signs."""
+    return re.sub(r"[^a-z0-9]", "", heading.lower())

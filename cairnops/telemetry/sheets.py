@@ -44,30 +44,6 @@ _LIMIT = 64 * 1024 * 1024
 _CELL_LIMIT = 128 * 1024
 _WRITTEN = 120
 
-#: Which fact a column holds, by its heading without case, blanks and signs; the first heading that fits wins.
-_HEADINGS = {
-    "uid": ("uid", "decisionuid", "decisionulid"),
-    "decision": (
-        "decisionid", "decision", "decisions", "decisionids", "decisionnumber", "decisionno", "supabaseid",
-        "supabaseids", "decisionlogid", "decisionidsupabase", "supabasedecisionid", "decisionrow", "logid", "id", "ids",
-    ),
-    "at": ("timeutc", "time", "timestamputc", "timestamp", "at", "createdat", "decidedat", "when", "datetime", "date"),
-    "actor": ("participant", "operator", "actor", "who", "operatoremail", "email", "by"),
-    "conversation": (
-        "conversation", "conversationid", "chatwootconversation", "chatwootid", "chatwoot", "externalref", "ticket",
-    ),
-    "action": ("action", "what", "decisionaction", "decisiontype", "decisionverb", "verb"),
-    "status": ("status", "deliverystatus", "syncstatus", "state", "delivery", "outcome", "result"),
-    "scope": ("scope",),
-    "session": ("session", "sessionname"),
-    "evidence": (
-        "evidence", "evidencelink", "evidencelinks", "evidencepath", "evidencefile", "evidenceurl", "artifact",
-        "artifacts", "screenshot", "proof", "file",
-    ),
-    "sha256": ("sha256", "filehash", "evidencehash", "evidencesha256", "hash"),
-}  # fmt: skip
-_FIELD_OF = {heading: name for name, headings in _HEADINGS.items() for heading in headings}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
@@ -185,9 +161,9 @@ def parse(data: bytes, name: str = "-") -> Sheet:
             f"{name} is {what}, not a worksheet.", hint="The worksheet is first; exports go behind --against."
         )
     tables = list(_tables(lines))
-    if any(_usable(table.fields) for table in tables):
+    if any(cells.usable(table.fields) for table in tables):
         sheet.kind = "markdown"
-        _markdown(lines, [t for t in tables if _usable(t.fields)], taker)
+        _markdown(lines, [t for t in tables if cells.usable(t.fields)], taker)
     elif tables:
         raise _no_column(name, [h for t in tables for h in t.headings])
     elif delimiter := _delimiter(lines):
@@ -205,22 +181,6 @@ def _no_column(name: str, headings: Sequence[str]) -> InputError:
         f"{name} has no column that says which decision a row is about (columns: {there}).",
         hint="Call one Decision, or two of them Conversation and Time.",
     )
-
-
-def fields_of(headings: Sequence[str]) -> dict[str, int]:
-    """Which column holds which fact, by its heading."""
-    names = [re.sub(r"[^a-z0-9]", "", cells.plain(h, markdown=True).lower()) for h in headings]
-    out: dict[str, int] = {}
-    for fact, known in _HEADINGS.items():
-        for heading in known:
-            if heading in names:
-                out[fact] = names.index(heading)
-                break
-    return out
-
-
-def _usable(fields: dict[str, int]) -> bool:
-    return "decision" in fields or "uid" in fields or {"conversation", "at"} <= fields.keys()
 
 
 class _Taker:
@@ -328,7 +288,10 @@ class _Taker:
         fixed = (*repairs, *ids.repairs)
         sheet.repairs.update(fixed)
         status = text.get("status", "")
-        exact = "status" in sheet.columns and _key(sheet.columns["status"]) not in ("outcome", "result")
+        exact = "status" in sheet.columns and cells.heading_key(sheet.columns["status"]) not in (
+            "outcome",
+            "result",
+        )
         proofs = cells.proofs(
             values.get("evidence", ""), markdown=self.markdown, sha256=_hash(text.get("sha256", ""))
         )
@@ -380,10 +343,6 @@ class _Taker:
         self.sheet.blank = len(lines) - len(self._spent)
 
 
-def _key(heading: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", heading.lower())
-
-
 def _hash(text: str) -> str:
     return text.lower() if re.fullmatch(r"[0-9a-fA-F]{64}", text) else ""
 
@@ -399,7 +358,7 @@ def _ids(lines: Sequence[str], taker: _Taker) -> None:
             continue
         bare = re.sub(r"^(?:[-*+]\s+(?:\[[ xX]\]\s+)?|\d+[.)]\s+)(?=\S)", "", text)
         said = cells.ids(bare, markdown=taker.markdown)
-        if number == 1 and said.problem and _key(text) in _FIELD_OF:
+        if number == 1 and said.problem and cells.heading_key(text) in cells.FIELD_OF:
             taker.other([number])
         elif said.problem:
             taker.reject([number], said.problem, bare)
@@ -416,7 +375,7 @@ def _delimiter(lines: Sequence[str]) -> str:
     best = ("", 0)
     for sign in ",;\t":
         headings = next(csv.reader([head], delimiter=sign), []) if len(head) < _CELL_LIMIT else []
-        known = len(fields_of(headings)) if len(headings) > 1 else 0
+        known = len(cells.fields_of(headings)) if len(headings) > 1 else 0
         if known > best[1]:
             best = (sign, known)
     if best[0]:
@@ -437,8 +396,8 @@ def _separator_hint(line: str) -> str:
 def _csv(lines: list[str], delimiter: str, taker: _Taker) -> None:
     at = next(i for i, line in enumerate(lines) if line.strip() and not _separator_hint(line))
     headings = _split(lines[at], delimiter)
-    fields = fields_of(headings)
-    if not _usable(fields):
+    fields = cells.fields_of(headings)
+    if not cells.usable(fields):
         raise _no_column(taker.sheet.name, headings)
     taker.sheet.columns = {name: headings[i].strip() for name, i in fields.items()}
     taker.other([at + 1])
@@ -552,12 +511,12 @@ def _tables(lines: Sequence[str]) -> Iterator[_Table]:
         )
         headings = split_row(line)
         # A table whose rule was lost is still one when its first row has headings of ours.
-        looks = not heads and line.lstrip().startswith("|") and _usable(fields_of(headings))
+        looks = not heads and line.lstrip().startswith("|") and cells.usable(cells.fields_of(headings))
         if ruled or looks:
             heads.append((index, below + 1 if ruled and below is not None else index + 1, headings))
     for place, (head, body, headings) in enumerate(heads):
         end = heads[place + 1][0] if place + 1 < len(heads) else len(lines)
-        yield _Table(head=head, body=body, end=end, headings=headings, fields=fields_of(headings))
+        yield _Table(head=head, body=body, end=end, headings=headings, fields=cells.fields_of(headings))
 
 
 def _markdown(lines: list[str], tables: Sequence[_Table], taker: _Taker) -> None:

@@ -416,6 +416,26 @@ def test_parquet_says_what_its_rows_say(rows: list[dict[str, Any]], full: bool, 
         assert answers(log) == answers(source("log", *records))
 
 
+@pytest.mark.parametrize(
+    "records",
+    [
+        pytest.param(
+            [{"decisionId": n} for n in range(40)] + [event(n) for n in range(40, 80)], id="columns-come-late"
+        ),
+        pytest.param([event(n, "Straße") for n in range(12)], id="letters-that-grow-in-upper-case"),
+        pytest.param([{**event(n), "durationMs": 1e300, "more": ""} for n in range(12)], id="long-numbers"),
+        pytest.param([event(n) for n in range(6)] + [{**event(7), "action": "x"}], id="one-more-key"),
+    ],
+)
+def test_short_cuts_over_lines_leave_nothing_out(records: list[dict[str, Any]], tmp_path: Path) -> None:
+    path = tmp_path / "log.ndjson"
+    path.write_text("".join(json.dumps(r, ensure_ascii=False, separators=(",", ":")) + "\n" for r in records))
+    log = open_lines(path, piece=700)
+    assert log
+    with log:
+        assert answers(log) == answers(oracle(path))
+
+
 def _cases(seed: int) -> Iterator[tuple[list[dict[str, Any]], str]]:
     luck = random.Random(seed)
     for _ in range(8):

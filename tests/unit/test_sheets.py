@@ -197,6 +197,12 @@ def test_a_quotation_mark_nobody_closed_swallows_no_row() -> None:
     assert [r.line for r in sheet.rows] == [2, 3, 4, 6]
 
 
+def test_two_stray_quotation_marks_hide_nothing_between_them() -> None:
+    sheet = read('Decision,Note\n101,"a\n102,b\n103,c"\n', "w.csv")
+    assert numbers(sheet) == ["101", "102", "103"]
+    assert sheet.repairs["stray-quote"] == 2
+
+
 def test_ids_one_a_line() -> None:
     sheet = read("decision\n101\n\n- #102\n3. 103\n# a remark\n1.2E+05\n[104](x)\n- [x] 105\n", "-")
     assert sheet.kind == "ids"
