@@ -132,13 +132,16 @@ def test_evidence_is_looked_at(cli: Cli, played: Path, artifacts: Path, tmp_path
     (tmp_path / "rows.ndjson").write_bytes(events.read_bytes())
     (tmp_path / "shots").mkdir()
     (tmp_path / "shots" / "README.md").write_text("here be pictures")
-    (tmp_path / "out").symlink_to("/etc/hostname")
+    # What would pass were it here: a picture beside the folder, reached through a link.
+    outside = tmp_path.with_name(f"{tmp_path.name}-outside.png")
+    outside.write_bytes(b"\x89PNG\r\n\x1a\n rest")
+    (tmp_path / "linked.png").symlink_to(outside)
     sha = hashlib.sha256(events.read_bytes()).hexdigest()
     rows = {
         "shot.png": "", "gone.png": "evidence_missing", "page.png": "evidence_mismatch",
         "error.ndjson": "evidence_mismatch", "run.log": "evidence_mismatch", "rows.ndjson": "",
         f"rows.ndjson sha256:{sha}": "", f"rows.ndjson sha256:{'0' * 64}": "evidence_mismatch",
-        "shots/": "evidence_mismatch", "../secret.txt": "evidence_mismatch", "[x](out)": "evidence_missing",
+        "shots/": "evidence_mismatch", "../secret.txt": "evidence_mismatch", "linked.png": "evidence_missing",
     }  # fmt: skip
     sheet = tmp_path / "w.md"
     lines = [f"| 102 | {path} |\n" for path in rows]
