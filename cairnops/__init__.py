@@ -15,6 +15,7 @@ _PUBLIC = {
     "practice": ("cairnops.analytics.practice", "measure"),
     "profile": ("cairnops.domain.policy", "profile"),
     "read_export": ("cairnops.analytics.frames", "read_export"),
+    "reconcile": ("cairnops.evidence.reconcile", "reconcile"),
     "sla": ("cairnops.analytics.sla", "measure"),
     "summarize": ("cairnops.analytics.summary", "summarize"),
     "verify_export": ("cairnops.evidence.proofs", "verify_export"),

@@ -7,18 +7,21 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from typing import Any, TypeVar, cast
-
-import rfc8785
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from cairnops.domain.policy import Policy
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 T = TypeVar("T")
 
 
 @lru_cache(maxsize=64)
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapter(kind: type[Any]) -> "TypeAdapter[Any]":
+    # Writing needs neither this nor the canonical form, and a short command writes without waiting for them.
+    from pydantic import TypeAdapter
+
     return TypeAdapter(kind)
 
 
@@ -87,6 +90,8 @@ def canonical(value: Any) -> str:
     Raises:
         rfc8785.CanonicalizationError: for what has no canonical form (NaN, integers beyond 2^53).
     """
+    import rfc8785
+
     return rfc8785.dumps(value).decode()
 
 

@@ -4,13 +4,12 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from cairnops.domain import calendar, guardrails
 from cairnops.domain import policy as policies
+from cairnops.domain.conversations import Role
 from cairnops.domain.policy import Policy
 from cairnops.errors import PolicyError, SettingError
 
@@ -43,6 +42,16 @@ def _word(text: str) -> str:
     return text
 
 
+def _roles(text: str) -> str:
+    """`group=role` pairs with commas between."""
+    known = {role.value for role in Role}
+    for pair in text.split(","):
+        group, equals, role = pair.strip().rpartition("=")
+        if not group or not equals or role not in known:
+            raise ValueError
+    return text.strip()
+
+
 def _email(text: str) -> str:
     name, _, domain = _word(text).rpartition("@")
     if not name or not domain:
@@ -59,6 +68,17 @@ def _url(text: str) -> str:
     if parts.query or parts.fragment or parts.port == 0:
         raise ValueError
     return text.rstrip("/")
+
+
+def _database(text: str) -> str:
+    """An address of PostgreSQL; what it says of drivers is ours to choose."""
+    text = _word(text)
+    parts = urlsplit(text)
+    if parts.scheme.partition("+")[0] not in ("postgresql", "postgres") or parts.fragment or parts.port == 0:
+        raise ValueError
+    if not parts.path.strip("/"):
+        raise ValueError
+    return f"postgresql://{text.partition('://')[2]}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +101,14 @@ _FLAG_WORDS = "1/0, true/false, yes/no, on/off"
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(name="CAIRNOPS_HOME", default=".cairnops", help="The workspace folder.", accepted="a path"),
+    Setting(
+        name="DATABASE_URL",
+        default="",
+        help="The PostgreSQL a team shares; empty keeps the ledger in the workspace folder.",
+        accepted="the address of a PostgreSQL database: user, password, host, port and name",
+        parse=_database,
+        secret=True,
+    ),
     Setting(
         name="CAIRNOPS_ACTOR",
         default="",
@@ -156,6 +184,52 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_word,
         secret=True,
     ),
+    Setting(
+        name="SUPABASE_ANON_KEY",
+        default="",
+        help="The Supabase key anybody may have, to look whether it is refused.",
+        accepted="a key: printable characters, no blanks",
+        parse=_word,
+        secret=True,
+    ),
+    Setting(
+        name="OIDC_METADATA_URL",
+        default="",
+        help="Where the desk's identity provider describes itself; empty means practice identities.",
+        accepted="an http:// or https:// address, without user, password and query",
+        parse=_url,
+    ),
+    Setting(name="OIDC_CLIENT_ID", default="", help="The desk's id at the identity provider.", parse=_word),
+    Setting(
+        name="OIDC_CLIENT_SECRET",
+        default="",
+        help="The desk's secret at the identity provider.",
+        accepted="a key: printable characters, no blanks",
+        parse=_word,
+        secret=True,
+    ),
+    Setting(
+        name="OIDC_ROLES",
+        default="",
+        help="Which of the provider's groups have which role at the desk.",
+        accepted="group=role pairs with commas between, such as cx-operators=operator,cx-leads=lead",
+        parse=_roles,
+    ),
+    Setting(
+        name="CAIRNOPS_APP_URL",
+        default="",
+        help="Where browsers find the desk, when that is not the address it listens on.",
+        accepted="an http:// or https:// address, without user, password and query",
+        parse=_url,
+    ),
+    Setting(
+        name="CAIRNOPS_COOKIE_SECRET",
+        default="",
+        help="Signs the desk's sign-in cookie; fresh at each start when not set.",
+        accepted="a key: printable characters, no blanks",
+        parse=_word,
+        secret=True,
+    ),
 )
 
 _BY_NAME = {s.name: s for s in SETTINGS}
@@ -203,7 +277,9 @@ class Settings:
 
     def secrets(self) -> list[str]:
         """The secret values that are set, for whoever must keep them out of a text."""
-        return [self._values[s.name] for s in SETTINGS if s.secret and self._values[s.name]]
+        kept = [self._values[s.name] for s in SETTINGS if s.secret and self._values[s.name]]
+        password = urlsplit(self["DATABASE_URL"]).password
+        return [*kept, password, unquote(password)] if password else kept
 
     def table(self) -> list[dict[str, str]]:
         """Name, value, source and help of every setting; a secret shows only whether it is set."""
@@ -225,6 +301,12 @@ class Settings:
                 }
             )
         return out
+
+
+def roles_of_groups(settings: Settings) -> dict[str, Role]:
+    """OIDC_ROLES as a table: the provider's group, and the role it has here."""
+    pairs = (pair.strip().rpartition("=") for pair in settings["OIDC_ROLES"].split(",") if pair.strip())
+    return {group: Role(role) for group, _, role in pairs}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -318,9 +400,11 @@ def _plain(value: Any) -> Any:
 
 
 def _merged(base: Policy, data: dict[str, Any], path: Path | None) -> Policy:
+    # A file is checked by half the domain; without one nobody waits for that to load.
     from pydantic import TypeAdapter, ValidationError
 
     from cairnops import codec
+    from cairnops.domain import calendar
 
     whole = codec.plain(base)
     for section, values in data.items():
@@ -358,16 +442,18 @@ def _problem(error: "ErrorDetails") -> str:
         where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else part
     kind, expected = error["type"], error.get("ctx", {}).get("expected", "").replace("'", "")
     if kind == "unexpected_keyword_argument":
-        return f"{where} is not a key of the policy{_did_you_mean(where, _KEYS)}"
+        return f"{where} is not a key of the policy{_did_you_mean(where, _keys())}"
     if kind == "missing":
         return f"{where} is missing"
     accepted = _ACCEPTED.get(kind) or (f"one of {expected}" if expected else error["msg"])
     return f"{where} is {_shown(error['input'])}; it must be {accepted}"
 
 
-_KEYS = tuple(
-    dict.fromkeys(k for leaf, _ in policies.flatten(Policy()) for k in (leaf.partition(".")[0], leaf))
-)
+def _keys() -> tuple[str, ...]:
+    """Every key a policy file may have."""
+    leaves = (leaf for leaf, _ in policies.flatten(Policy()))
+    return tuple(dict.fromkeys(key for leaf in leaves for key in (leaf.partition(".")[0], leaf)))
+
 
 _ACCEPTED = {
     "int_type": "a whole number",
@@ -380,6 +466,8 @@ _ACCEPTED = {
 
 
 def _no_guardrails(key: str, codes: Iterable[str]) -> Iterator[str]:
+    from cairnops.domain import guardrails
+
     known = [guard.rule.code for guard in guardrails.GUARDRAILS]
     return (
         f"{key}: {code} is no guardrail{_did_you_mean(code, known)}" for code in codes if code not in known
@@ -387,6 +475,8 @@ def _no_guardrails(key: str, codes: Iterable[str]) -> Iterator[str]:
 
 
 def _did_you_mean(given: str, known: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(given, known, n=1, cutoff=0.75)
     return f"; did you mean {near[0]}?" if near else ""
 

@@ -15,14 +15,20 @@ from cairnops.domain.policy import PROFILES, Policy
 from cairnops.domain.requests import Flags
 from cairnops.errors import WorkspaceError
 from cairnops.settings import PolicyInForce, Settings, load_policy
-from cairnops.store.engine import open_sqlite
+from cairnops.store.claims import SqlClaims
+from cairnops.store.drafts import SqlDrafts
+from cairnops.store.engine import open_database, place
+from cairnops.store.jobs import SqlJobs
 from cairnops.store.ledger import SqlLedger
 from cairnops.store.outbox import SqlOutbox
 from cairnops.store.seals import HeldKey, Sealed, SqlSeals
 from cairnops.store.sessions import SqlSessions
+from cairnops.store.workers import SqlWorkers
 from cairnops.telemetry.writer import write_whole
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from cairnops.connectors.chatwoot.client import ChatwootClient
     from cairnops.domain.conversations import Actor
     from cairnops.store.keys import Signing
@@ -61,7 +67,10 @@ class Remote:
 
 
 class Workspace:
-    """One folder: `cairnops.db`, `policy.yaml`, `keys/`, `artifacts/`, and the simulator's state."""
+    """One folder: `cairnops.db`, `policy.yaml`, `keys/`, `artifacts/`, and the simulator's state.
+
+    With DATABASE_URL the ledger is there instead, shared with everybody who has the same; the folder is one's own.
+    """
 
     def __init__(self, root: Path, settings: Settings, *, made: tuple[str, ...]):
         self.root, self.settings = root, settings
@@ -70,11 +79,16 @@ class Workspace:
         self.policy_file = root / "policy.yaml"
         self.artifacts = root / "artifacts"
         self._in_force: PolicyInForce | None = None
-        self._engine = open_sqlite(root / "cairnops.db")
-        self.ledger = SqlLedger(self._engine)
-        self.outbox = SqlOutbox(self._engine)
+        self._engine = open_database(settings["DATABASE_URL"], root / "cairnops.db")
+        self.destination = destination(root, settings)
+        self.ledger = SqlLedger(self._engine, self.destination)
+        self.outbox = SqlOutbox(self._engine, self.destination)
+        self.jobs = SqlJobs(self._engine, self.destination)
+        self.workers = SqlWorkers(self._engine, self.destination)
         self.sessions = SqlSessions(self._engine)
         self.seals = SqlSeals(self._engine)
+        self.claims = SqlClaims(self._engine)
+        self.drafts = SqlDrafts(self._engine)
 
     @classmethod
     def open(cls, root: Path, settings: Settings, *, profile: str = "dry-run") -> "Workspace":
@@ -100,13 +114,18 @@ class Workspace:
             if not all((root / "keys" / name).exists() for name in ("ledger.key", "ledger.pub")):
                 _make_key(root / "keys")
                 made.append("keys/ledger.key")
-            if not (root / "cairnops.db").exists():
+            if not settings["DATABASE_URL"] and not (root / "cairnops.db").exists():
                 made.append("cairnops.db")
         except OSError as error:
             raise WorkspaceError(
                 f"{root} cannot be used: {error.strerror or error}.", hint="Choose another --workspace."
             ) from None
         return cls(root, settings, made=tuple(made))
+
+    @property
+    def place(self) -> str:
+        """Where the ledger is, as it may be shown to anybody."""
+        return place(self._engine)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -224,13 +243,44 @@ class Workspace:
         client: "ChatwootClient",
         stamp: Callable[[], datetime] = now,
         told: Callable[[str, int, str], None] = lambda *_: None,
+        threads: "Executor | None" = None,
     ) -> int:
-        """Deliver every unfinished effect; returns how many ended. See `Worker.drain`."""
+        """Deliver every unfinished effect; returns how many ended. See `Worker.drain`.
+
+        `threads` is where the database is waited for, when the loop has others to serve.
+        """
         from cairnops.connectors.worker import Worker
 
-        owner = f"{socket.gethostname()[:12]}-{os.getpid()}-{secrets.token_hex(4)}"
-        worker = Worker(self.outbox, client, self.policy.delivery, owner=owner, stamp=stamp)
+        policy, owner = self.policy.delivery, worker_name()
+        worker = Worker(self.outbox, client, policy, owner=owner, stamp=stamp, threads=threads)
         return await worker.drain(told=told)
+
+
+def worker_name() -> str:
+    """A name for one that delivers, unlike any other's: the machine, the process, and a few letters."""
+    return f"{socket.gethostname()[:12]}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def destination(root: Path, settings: Settings) -> str:
+    """The help desk in use, by the name effects for it are kept under: what is for one never goes to another."""
+    base = settings["CHATWOOT_BASE_URL"]
+    if base:
+        return f"chatwoot:{base}/accounts/{settings['CHATWOOT_ACCOUNT_ID']}"
+    known = root / "simulator.id"
+    if not known.exists():
+        _first(known, secrets.token_hex(8), mode=0o644)
+    return f"simulator:{known.read_text(encoding='utf-8').strip()}"
+
+
+def _first(target: Path, data: bytes | str, *, mode: int) -> None:
+    """Put a file in its place, whole, unless somebody else was first."""
+    aside = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        write_whole(aside, data, mode=mode)
+        with suppress(FileExistsError):
+            os.link(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _make_key(folder: Path) -> None:
@@ -246,13 +296,7 @@ def _make_key(folder: Path) -> None:
     private = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    aside = folder / f".ledger.key.{secrets.token_hex(8)}"
-    try:
-        write_whole(aside, private, mode=0o600)
-        with suppress(FileExistsError):
-            os.link(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
+    _first(target, private, mode=0o600)
     kept = serialization.load_pem_private_key(target.read_bytes(), password=None)
     public = kept.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo

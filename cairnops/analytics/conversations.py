@@ -94,12 +94,8 @@ def readings(cases: Iterable[Case], policy: Policy, at: datetime) -> Iterator[Re
     for case in sorted(cases, key=lambda c: c.conversation.ref):
         if case.conversation.created_at <= at:
             c = inputs.as_of(case.conversation, at)
-            yield Reading(
-                case=case,
-                conversation=c,
-                sla=slas.read(c, policy.sla, at),
-                waits=slas.responses(c, policy.sla, at),
-            )
+            sla, waits = slas.read_both(c, policy.sla, at)
+            yield Reading(case=case, conversation=c, sla=sla, waits=waits)
 
 
 def rows(
@@ -127,7 +123,7 @@ def _row(
     reading: Reading, decisions: list[Decision], policy: Policy, at: datetime, link: str
 ) -> dict[str, Any]:
     case, c, read, waits = reading.case, reading.conversation, reading.sla, reading.waits
-    triage = slas.triage(c, read, policy, at)
+    triage, in_force = slas.triage(c, read, policy, at), read.in_force
     first = waits.first
     answered = first.ended_at if first and first.answered else None
     clocks: dict[str, Any] = {}
@@ -135,7 +131,8 @@ def _row(
         name = _PREFIX[standing.clock]
         clocks[f"{name}Minutes"] = standing.elapsed_s // 60 if standing.started_at else None
         clocks[f"{name}Breached"] = standing.breached
-    row = {
+    # In the order of `COLUMNS`.
+    return {
         "conversation": c.ref,
         "link": link.replace("{id}", c.id) if link else "",
         "customer": c.customer,
@@ -155,8 +152,8 @@ def _row(
         "resolvedAt": codec.stamp(waits.resolution.ended_at) if waits.resolution.ended_at else None,
         "resolution": waits.resolution.outcome.value,
         "resolutionMinutes": waits.resolution.seconds // 60,
-        "breached": read.in_force.breached,
-        "breachedAt": codec.stamp(read.in_force.breached_at) if read.in_force.breached_at else None,
+        "breached": in_force.breached,
+        "breachedAt": codec.stamp(in_force.breached_at) if in_force.breached_at else None,
         **clocks,
         "decisions": len(decisions),
         "decisionIds": [d.decision_id for d in decisions],
@@ -165,4 +162,3 @@ def _row(
         "sessions": sorted({*(a.session for a in case.acts), *(r.session for r in case.runs)} - {""}),
         "csat": case.csat or None,
     }
-    return {name: row[name] for name in COLUMNS}

@@ -21,7 +21,7 @@ from cairnops.telemetry.source import Source
 __all__ = ["NotThisWay", "database", "duration_of", "finished", "pieces", "tally_large"]
 
 #: Bytes read at a time. Memory follows this and not the file.
-PIECE = 24 * 1024 * 1024
+PIECE = 64 * 1024 * 1024
 #: A plain file of up to this many bytes is read in one piece, which is quicker and takes memory as it grows.
 WHOLE = 400 * 1024 * 1024
 
@@ -152,30 +152,28 @@ def pieces(source: Source, scan: Scan, size: int, whole: int) -> Iterator[Found]
             yield found
             return
         line = place = 0
-        with _spool(size) as path:
-            coming = ahead.submit(source.block, size)
-            while data := coming.result():
+        with _spool(size) as (path, other):
+            coming = ahead.submit(source.put_aside, path, size)
+            while (put := coming.result())[0]:
+                length, tail = put
                 # Hashing and reading the next piece goes on while the engine is at this one.
-                coming = ahead.submit(source.block, size)
-                path.write_bytes(data)
-                length, tail = len(data), data[-2:]
-                # From here on the piece lies where the engine reads it, and only there.
-                del data
+                coming = ahead.submit(source.put_aside, other, size)
                 found = Found(_Lines(path, length, tail), scan.read(str(path)), line, place)
                 yield found
                 line, place = line + found.lines, place + found.piece.rows
                 source.unterminated = not tail.endswith(b"\n")
+                path, other = other, path
 
 
 @contextmanager
-def _spool(size: int) -> Iterator[Path]:
-    """Where a piece lies for the engine to read: in memory if the system offers that, else on disk."""
+def _spool(size: int) -> Iterator[tuple[Path, Path]]:
+    """Where two pieces lie, one for the engine to read: in memory if the system offers that, else on disk."""
     memory = "/dev/shm"
     # Containers are often given 64 MB of it; a line may make a piece longer than asked for.
     roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 8 * size
     folder = memory if roomy else None
     with tempfile.TemporaryDirectory(prefix="cairnops-", dir=folder) as name:
-        yield Path(name) / "piece.ndjson"
+        yield Path(name) / "piece.ndjson", Path(name) / "next.ndjson"
 
 
 class _Counting:
@@ -218,7 +216,7 @@ class _Counting:
             if row.kind == "failure" and key not in seen:
                 seen.add(key)
                 failing.append(cell.facts)
-        scan.keep_durations(piece)
+        scan.keep_durations()
         if failing and tally.wants_samples((found.place, 0)):
             for place, number, raw in found.at(scan.first_with(piece, failing, FAILURE_SAMPLES)):
                 line = Line(number=number, ordinal=0, raw="")
@@ -229,16 +227,17 @@ class _Counting:
 
     def finish(self) -> None:
         """Count what was kept for the end."""
-        for text, count in self._scan.durations():
+        plain, others = self._scan.durations()
+        if self._seconds:
+            others += [(str(value), count) for value, count in plain.items()]
+        else:
+            self._tally.add_durations(plain)
+        for text, count in others:
             self._tally.add_duration(*duration_of(text, self._seconds), count)
 
 
 def duration_of(text: str | None, seconds_below_ten: bool) -> tuple[float | None, rows.Presence]:
-    """What `rows` makes of a duration given as JSON text, quickly for plain numbers."""
+    """What `rows` makes of a duration given as JSON text."""
     if text is None:
         return None, "missing"
-    # A JSON number that starts with a digit is neither negative nor text; beyond 17 digits it may be infinite.
-    if text[0].isdigit() and len(text) < 18 and "e" not in text and "E" not in text:
-        value = float(text)
-        return (value * 1000 if seconds_below_ten and value < 10 else value), "read"
     return rows.read_duration({"durationMs": parse(text)}, seconds_below_ten=seconds_below_ten)

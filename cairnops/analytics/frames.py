@@ -195,7 +195,7 @@ class Frame:
 
         with self._con.cursor() as cursor:
             relation = cursor.sql(f"SELECT * FROM events {_ORDER}")
-            table = pl.DataFrame(relation)
+            table = pl.DataFrame(_Stream(relation))
             del relation
         return table
 
@@ -219,6 +219,20 @@ class Frame:
 
 
 _ORDER = "ORDER BY source, line, part"
+
+
+class _Stream:
+    """A relation's columns and nothing else of it.
+
+    Polars remembers the type of what it is given until the process ends; a type of DuckDB's, remembered
+    that long, makes DuckDB complain of leaks on stderr.
+    """
+
+    def __init__(self, relation: "duckdb.DuckDBPyRelation"):
+        self._relation = relation
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._relation.__arrow_c_stream__(requested_schema)
 
 
 @overload

@@ -308,6 +308,10 @@ def as_of(conversation: Conversation, at: datetime) -> Conversation:
 
     Tags, priority and order are those of the reading; nobody keeps when they changed.
     """
+    if all(m.at <= at for m in conversation.messages) and all(
+        c.at <= at for c in conversation.status_changes
+    ):
+        return conversation
     changes = tuple(c for c in conversation.status_changes if c.at <= at)
     status = conversation.status
     if len(changes) < len(conversation.status_changes):

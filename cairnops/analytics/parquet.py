@@ -131,18 +131,25 @@ def tally_parquet(path: Path, measures: MeasurePolicy) -> tuple[Tally, Export] |
 
 def _count(con: "duckdb.DuckDBPyConnection", tally: Tally, seconds: bool) -> None:
     cells = con.execute(
-        f"SELECT {', '.join(_FACTS)}, time_state, epoch_ms(occurred_at) // 3600000 AS h, count(*), min({_PLACE}),"
+        f"SELECT {', '.join(_FACTS)}, count(*), min({_PLACE}) FROM events GROUP BY ALL"
+    ).fetchall()
+    for *facts, count, place in cells:
+        tally.add_facts(divmod(place, 1 << 20), _row(facts), count)
+    # Apart from the others: hours times combinations would be many more cells, and each costs as much as a row.
+    hours = con.execute(
+        "SELECT outcome, time_state, epoch_ms(occurred_at) // 3600000 AS h, count(*),"
         " epoch_ms(min(occurred_at)), epoch_ms(max(occurred_at)) FROM events GROUP BY ALL"
     ).fetchall()
-    for *facts, state, _, count, place, start, end in cells:
-        row = _row(facts)
-        tally.add_facts(divmod(place, 1 << 20), row, count)
-        tally.add_times(row.kind, start, end, count)
+    for kind, state, _, count, start, end in hours:
+        tally.add_times(kind, start, end, count)
         if start is None:
             tally.add_timeless(state, count)
         elif state == "zoneless":
             tally.add_zoneless(count)
     spent = con.execute("SELECT duration_ms, duration_state, count(*) FROM events GROUP BY ALL").fetchall()
+    if not seconds:
+        tally.add_durations({value: count for value, state, count in spent if state == "read"})
+        spent = [row for row in spent if row[1] != "read"]
     for value, state, count in spent:
         tally.add_duration(_seconds(value, seconds), state, count)
     failures = con.execute(

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from cairnops.analytics import dialects
@@ -12,28 +12,36 @@ from cairnops.analytics.reconcile_result import TOLERANCE_MS, Finding, Match, Re
 from cairnops.telemetry.cells import Moment
 from cairnops.telemetry.sheets import Row, Sheet
 
+_SUCCESSES = {*dialects.SUCCESS_WORDS, "delivered"}
 
-@dataclass(slots=True)
+
 class _Entity:
     """One decision, out of however many logs."""
 
-    rows: list[LogRow]
+    __slots__ = ("facts", "rows")
+
+    def __init__(self, row: LogRow):
+        self.rows = [row]
+        #: Of every fact the first thing any log says about it.
+        self.facts = row
+
+    def add(self, row: LogRow) -> None:
+        """Another row about it."""
+        self.rows.append(row)
+        told = (a if a or a == 0 else b for a, b in zip(self.facts, row, strict=True))
+        self.facts = LogRow._make(told)
 
     @property
     def row(self) -> LogRow:
         return self.rows[0]
 
-    def said(self, name: str) -> str:
-        """The first thing any log says about it."""
-        return next((v for r in self.rows if (v := getattr(r, name))), "")
-
     @property
     def at(self) -> int | None:
-        return next((r.at for r in self.rows if r.at is not None), None)
+        return self.facts.at
 
     @property
     def name(self) -> str:
-        return self.said("number") or self.said("uid") or f"of {self.said('conversation')}"
+        return self.facts.number or self.facts.uid or f"of {self.facts.conversation}"
 
 
 def compare(
@@ -114,10 +122,11 @@ class _Work:
             if row.uid and (entity := self.by_uid.get(row.uid)):
                 self.met[place] = entity, "uid"
             elif row.number and (entities := self.by_number.get(row.number)):
-                best = min(entities, key=lambda e: self._unlike(row, e))
+                alone = len(entities) == 1
+                best = entities[0] if alone else min(entities, key=lambda e: self._unlike(row, e))
                 self.met[place] = best, "decision-id"
         self._by_nature()
-        more = {e.said("number") for e, _ in self.met.values()} - numbers - {""}
+        more = {e.facts.number for e, _ in self.met.values()} - numbers - {""}
         if more:
             self._complete([found for s in self.sources for found in s.find(more, set())])
 
@@ -127,27 +136,27 @@ class _Work:
             if row.event:
                 self.events[row.number].append(row)
         for entity in _entities(decisions, self.tolerance, self.stand_in):
-            self.by_number[entity.said("number")].append(entity)
-            if not self.stand_in and (uid := entity.said("uid")):
+            self.by_number[entity.facts.number].append(entity)
+            if not self.stand_in and (uid := entity.facts.uid):
                 self.by_uid[uid] = entity
 
     def _complete(self, found: list[LogRow]) -> None:
         """What other logs, which know only numbers, say about decisions met by another key."""
-        mine = {e.said("number"): e for e, _ in self.met.values()}
-        for row in found:
+        mine = {e.facts.number: e for e, _ in self.met.values()}
+        for row in sorted(found, key=lambda r: r.order):
             if row.event:
                 self.events[row.number].append(row)
             elif not row.uid and _one(e := mine[row.number], row, self.tolerance) and row not in e.rows:
-                e.rows.append(row)
+                e.add(row)
 
     def _unlike(self, row: Row, e: _Entity) -> tuple[Any, ...]:
         """How badly a decision of the right number fits; the least is taken."""
         wanted = row.session or self.session
         drift = _drift(row.at, e.at)
-        about = e.said("conversation")
+        about = e.facts.conversation
         return (
-            bool(wanted) and e.said("session") not in ("", wanted),
-            e.said("scope") not in ("", row.scope or self.scope),
+            bool(wanted) and e.facts.session not in ("", wanted),
+            e.facts.scope not in ("", row.scope or self.scope),
             2 if row.conversation and about and about != row.conversation else not about,
             drift is None,
             abs(drift or 0),
@@ -169,16 +178,16 @@ class _Work:
         spans = [self._span(row.at) for _, row in left if row.at and row.actor and row.action]
         near = [found for s in self.judges for found in s.about(about, spans)]
         taken = {id(e) for e, _ in self.met.values()}
-        known = {(e.said("uid"), "" if e.said("uid") else e.said("number")) for e, _ in self.met.values()}
+        known = {(e.facts.uid, "" if e.facts.uid else e.facts.number) for e, _ in self.met.values()}
         entities = [
             e
             for e in _entities(near, self.tolerance, False)
-            if (e.said("uid"), "" if e.said("uid") else e.said("number")) not in known
-            and e.said("scope") in ("", self.scope)
+            if (e.facts.uid, "" if e.facts.uid else e.facts.number) not in known
+            and e.facts.scope in ("", self.scope)
         ]
         by_about: dict[str, list[_Entity]] = defaultdict(list)
         for e in entities:
-            by_about[e.said("conversation")].append(e)
+            by_about[e.facts.conversation].append(e)
         pairs = []
         for place, row in left:
             # A decision whose log names no conversation may still be the one.
@@ -190,19 +199,19 @@ class _Work:
             if place not in self.met and id(e) not in taken:
                 taken.add(id(e))
                 self.met[place] = e, "natural-key"
-                self.by_number[e.said("number")].append(e)
+                self.by_number[e.facts.number].append(e)
 
     def _span(self, at: Moment) -> tuple[int, int]:
         return at.at - self.tolerance, at.at + at.width - 1 + self.tolerance
 
     def _natural(self, row: Row, e: _Entity) -> bool:
         wanted = row.session or self.session
-        if wanted and e.said("session") not in ("", wanted):
+        if wanted and e.facts.session not in ("", wanted):
             return False
         about, actor, action = (
-            e.said("conversation"),
-            e.said("actor"),
-            e.said("action").removeprefix("chatwoot."),
+            e.facts.conversation,
+            e.facts.actor,
+            e.facts.action.removeprefix("chatwoot."),
         )
         same_kind = ("@" in row.actor) == ("@" in actor)
         pairs = [
@@ -228,9 +237,9 @@ class _Work:
                 written=row.written,
                 state=state,
                 method=method,
-                number=entity.said("number") if entity else row.number,
-                uid=entity.said("uid") if entity and not self.stand_in else row.uid,
-                conversation=(entity.said("conversation") if entity else "") or row.conversation,
+                number=entity.facts.number if entity else row.number,
+                uid=entity.facts.uid if entity and not self.stand_in else row.uid,
+                conversation=(entity.facts.conversation if entity else "") or row.conversation,
                 sources=self._sources(entity) if entity else (),
                 drift_ms=_drift(row.at, entity.at) if entity else None,
             )
@@ -294,12 +303,13 @@ class _Work:
 
     def _judge_pair(self, row: Row, e: _Entity, method: str) -> int | None:
         """The findings about one row and its decision; returns by how much they drift when that is too much."""
-        name, where = e.name, self._where(e)
-        session, scope, about = e.said("session"), e.said("scope"), e.said("conversation")
+        name, there = e.name, self._sources(e)
+        where = ", ".join(there)
+        session, scope, about = e.facts.session, e.facts.scope, e.facts.conversation
         wanted = row.session or self.session
         if method == "natural-key" and row.claims:
             self._add("id_differs", row, row.number or row.uid, _row_said(row), f"decision {name}", where)
-        if wanted and session and session != wanted:
+        if wanted and session not in ("", wanted):
             self._add("id_reused", row, name, f"session {wanted}", f"session {session}", where)
         elif self.part and self.part.sessions and session not in ("", *self.part.sessions):
             ours = ", ".join(sorted(self.part.sessions))
@@ -312,7 +322,7 @@ class _Work:
         if row.conversation and about and row.conversation != about:
             self._add("conversation_mismatch", row, name, row.conversation, about, where)
         for source in self.judges:
-            if source.account.name not in self._sources(e):
+            if source.account.name not in there:
                 held = f"{where} has it"
                 self._add(
                     "missing_in_log", row, name, _row_said(row), f"not there; {held}", source.account.name
@@ -327,6 +337,8 @@ class _Work:
 
     def _sources(self, e: _Entity) -> tuple[str, ...]:
         """The logs that have it, in the order they were given."""
+        if len(e.rows) == 1:
+            return (e.row.source,)
         there = {r.source for r in e.rows}
         return tuple(s.account.name for s in self.sources if s.account.name in there)
 
@@ -334,14 +346,14 @@ class _Work:
         return ", ".join(self._sources(e))
 
     def _other_sessions(self, number: str, e: _Entity) -> list[str]:
-        mine = e.said("session")
-        return sorted({s for other in self.by_number[number] if (s := other.said("session")) and s != mine})
+        mine = e.facts.session
+        return sorted({s for other in self.by_number[number] if (s := other.facts.session) and s != mine})
 
     def _judge_status(self, row: Row, e: _Entity) -> None:
-        number = e.said("number")
-        final = final_statuses(self.events.get(number, ())) if number else {}
-        if not final:
+        number = e.facts.number
+        if not row.statuses or number not in self.events:
             return
+        final = final_statuses(self.events[number])
         for effect, said in row.statuses:
             key = effect or _principal(final)
             there = final.get(key) or (final.get("") if effect else None)
@@ -356,11 +368,13 @@ class _Work:
             if id(e) in seen:
                 continue
             seen.add(id(e))
-            number = e.said("number")
+            number = e.facts.number
+            if len(e.rows) == 1 and len(self.by_number[number]) < 2:
+                continue
             twins = [
                 other
                 for other in self.by_number[number]
-                if number and other is not e and other.said("session") == e.said("session")
+                if number and other is not e and other.facts.session == e.facts.session
             ]
             rows = [r for entity in (e, *twins) for r in entity.rows]
             for source, count in sorted(Counter(r.source for r in rows).items()):
@@ -390,7 +404,7 @@ class _Work:
         if self.session:
             self.part = Part(scope=self.scope, sessions=frozenset([self.session]))
             return
-        sessions = Counter(e.said("session") for e, method in self.met.values() if method != "natural-key")
+        sessions = Counter(e.facts.session for e, method in self.met.values() if method != "natural-key")
         named = Counter({r.session: 1 for r in self.rows if r.session})
         if named:
             self.part = Part(scope=self.scope, sessions=frozenset(named))
@@ -401,17 +415,17 @@ class _Work:
             ours = frozenset(s for s, n in sessions.items() if n == most or (n > 1 and n * 4 > most))
             self.part = Part(scope=self.scope, sessions=ours)
             return
-        spans = [self._span(r.at) for r in self.rows if r.at]
-        if not spans:
-            spans = [(e.at, e.at) for e, _ in self.met.values() if e.at is not None]
-        if spans:
-            start, end = min(s for s, _ in spans), max(e for _, e in spans)
+        if written := [r.at for r in self.rows if r.at]:
+            start = min(at.at for at in written) - self.tolerance
+            end = max(at.at + at.width for at in written) - 1 + self.tolerance
             self.part = Part(scope=self.scope, start=start, end=end)
+        elif known := [e.at for e, _ in self.met.values() if e.at is not None]:
+            self.part = Part(scope=self.scope, start=min(known), end=max(known))
 
     def _unexpected(self) -> list[_Entity]:
         """Decisions on conversations of which the worksheet says that nothing was decided."""
         assert self.part
-        decided = {e.said("conversation") for e, _ in self.met.values()}
+        decided = {e.facts.conversation for e, _ in self.met.values()}
         decided |= {r.conversation for r in self.rows if r.claims}
         silent: dict[str, Row] = {}
         for place, row in enumerate(self.rows):
@@ -427,8 +441,8 @@ class _Work:
         found = [r for s in self.judges for r in s.about(set(silent), ()) if self.part.holds(r)]
         entities = _entities(found, self.tolerance, False)
         for e in entities:
-            row = silent[e.said("conversation")]
-            action = e.said("action") or "decided"
+            row = silent[e.facts.conversation]
+            action = e.facts.action or "decided"
             log = f"decision {e.name}: {action}" + (f" at {stamp(e.at)}" if e.at is not None else "")
             self._add("unexpected_row", row, e.name, f"{row.conversation}: no decision", log, self._where(e))
         return entities
@@ -436,15 +450,15 @@ class _Work:
     def _unlisted(self, besides: Sequence[_Entity]) -> None:
         assert self.part
         listed = [e for e, _ in self.met.values()] + list(besides)
-        numbers = {n for e in listed if (n := e.said("number"))} | {r.number for r in self.rows if r.number}
-        uids = {e.said("uid") for e in listed if not e.said("number")} - {""}
+        numbers = {n for e in listed if (n := e.facts.number)} | {r.number for r in self.rows if r.number}
+        uids = {e.facts.uid for e in listed if not e.facts.number} - {""}
         answers = [
             s.unlisted(self.part, numbers, uids, events=self.stand_in, limit=NAMED) for s in self.judges
         ]
         entities = _entities([r for a in answers for r in a.rows], self.tolerance, self.stand_in)
         entities.sort(key=lambda e: e.row.order)
         for e in entities:
-            parts = [e.said("action") or e.said("status"), e.said("conversation")]
+            parts = [e.facts.action or e.facts.status, e.facts.conversation]
             at = [stamp(e.at)] if e.at is not None else []
             log = ", ".join(p for p in [*parts, *at] if p)
             self.findings.append(
@@ -467,15 +481,16 @@ def _entities(rows: Iterable[LogRow], tolerance: int, events: bool) -> list[_Ent
     out: list[_Entity] = []
     by_uid: dict[str, _Entity] = {}
     by_number: dict[str, list[_Entity]] = defaultdict(list)
-    for row in sorted(rows, key=lambda r: (not r.uid, r.order)):
+    ordered = sorted(rows, key=lambda r: r.order)
+    for row in sorted(ordered, key=lambda r: not r.uid):
         entity = by_uid.get(row.uid) if row.uid and not events else None
         if entity is None and (events or not row.uid):
             near = by_number[row.number] if row.number else []
             entity = next((e for e in near if events or _one(e, row, tolerance)), None)
         if entity is not None:
-            entity.rows.append(row)
+            entity.add(row)
             continue
-        entity = _Entity([row])
+        entity = _Entity(row)
         out.append(entity)
         if row.uid and not events:
             by_uid[row.uid] = entity
@@ -485,7 +500,7 @@ def _entities(rows: Iterable[LogRow], tolerance: int, events: bool) -> list[_Ent
 
 
 def _one(e: _Entity, row: LogRow, tolerance: int) -> bool:
-    session, at = e.said("session"), e.at
+    session, at = e.facts.session, e.at
     if session and row.session and session != row.session:
         return False
     return at is None or row.at is None or abs(at - row.at) <= tolerance
@@ -493,8 +508,11 @@ def _one(e: _Entity, row: LogRow, tolerance: int) -> bool:
 
 def final_statuses(events: Iterable[LogRow]) -> dict[str, str]:
     """How the delivery of each effect ended: the status of its last attempt."""
+    rows = list(events)
     last: dict[str, LogRow] = {}
-    for row in sorted(events, key=lambda r: (r.attempt, r.order)):
+    if len(rows) > 1:
+        rows.sort(key=lambda r: (r.attempt, r.order))
+    for row in rows:
         # A workspace knows better than an export of an hour ago that something has been sent since.
         if row.status != "PENDING" or row.effect not in last:
             last[row.effect] = row
@@ -511,9 +529,8 @@ def _principal(final: dict[str, str]) -> str:
 
 def same_status(one: str, other: str) -> bool:
     """Whether two words say the same; SUCCESS and OK do, TIMEOUT and FAILED do not."""
-    a, b = one.upper(), other.upper()
-    successes = {*dialects.SUCCESS_WORDS, "delivered"}
-    return a == b or (a.lower() in successes and b.lower() in successes)
+    a, b = one.lower(), other.lower()
+    return a == b or (a in _SUCCESSES and b in _SUCCESSES)
 
 
 def _drift(said: Moment | None, at: int | None) -> int | None:

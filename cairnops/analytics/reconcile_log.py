@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from cairnops.analytics import dialects
 from cairnops.telemetry import cells
@@ -44,9 +44,11 @@ _ISO = re.compile(ISO, re.ASCII)
 _WHAT = re.compile(r"(\S+) (\w+:\S+)")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LogRow:
-    """A decision as one log has it, or how the delivery of one ended; unknown facts are empty."""
+class LogRow(NamedTuple):
+    """A decision as one log has it, or how the delivery of one ended; unknown facts are empty.
+
+    A tuple, because tens of thousands are made of what an engine answers.
+    """
 
     source: str = ""
     #: Physical line in its file, from 1; 0 where rows have no lines.
@@ -136,7 +138,7 @@ class Source(Protocol):
         ...
 
     def find(self, numbers: AbstractSet[str], uids: AbstractSet[str]) -> list[LogRow]:
-        """Every row with one of those numbers, and every decision with one of those uids."""
+        """Every row with one of those numbers, and every decision with one of those uids, in any order."""
         ...
 
     def about(self, conversations: AbstractSet[str], spans: Sequence[tuple[int, int]]) -> list[LogRow]:
@@ -306,7 +308,7 @@ class Rows:
         """See `Source.find`."""
         found = [row for n in numbers for row in self._numbers.get(n, ())]
         found += [row for u in uids for row in self._uids.get(u, ()) if row.number not in numbers]
-        return sorted(found, key=lambda r: r.order)
+        return found
 
     def about(self, conversations: AbstractSet[str], spans: Sequence[tuple[int, int]]) -> list[LogRow]:
         """See `Source.about`."""

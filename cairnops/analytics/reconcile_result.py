@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from cairnops.analytics.reconcile_log import Account, Part
 from cairnops.telemetry.sheets import Sheet
@@ -121,8 +121,7 @@ class Finding:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """What became of one row of a worksheet."""
 
     sheet: str

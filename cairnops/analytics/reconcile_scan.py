@@ -7,16 +7,16 @@ row means is decided in `reconcile_log` and said again, for the engine, in `reco
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from cairnops.analytics import reconcile_log as logs
-from cairnops.analytics.reconcile_sql import COLUMNS, STATISTICS, Log, View, connect, literal, quoted
+from cairnops.analytics.reconcile_sql import COLUMNS, Log, View, connect, literal, quoted
 from cairnops.telemetry.document import spans_lines
 from cairnops.telemetry.reader import Book, Export
 from cairnops.telemetry.source import Source
@@ -84,17 +84,10 @@ class _Taking:
 
     def relation(self) -> None:
         """Make `log` of everything taken."""
-        taken = ""
-        if self._parts:
-            read = f"read_parquet({literal(str(self._folder / '*.parquet'))}, union_by_name = true)"
-            described = self._con.execute(f"DESCRIBE SELECT * FROM {read}").fetchall()
-            view = View(read, {name: "VARCHAR" for name, *_ in described if name != "line_"})
-            if view.identifies:
-                view.learn(
-                    self._con.execute(STATISTICS.format(literal(str(self._folder / "*.parquet")))).fetchall()
-                )
-                taken = f"SELECT {', '.join(COLUMNS)} FROM ({view.select(table=read)}) UNION ALL "
-        self._con.execute(f"CREATE TEMP VIEW log AS {taken}SELECT * FROM careful")
+        listed = ", ".join(COLUMNS)
+        parts = literal(str(self._folder / "*.parquet"))
+        taken = f"SELECT {listed} FROM read_parquet({parts}) UNION ALL " if self._parts else ""
+        self._con.execute(f"CREATE TEMP VIEW log AS {taken}SELECT {listed} FROM careful")
 
     def all(self, size: int) -> None:
         """Take the whole file."""
@@ -111,10 +104,11 @@ class _Taking:
             ThreadPoolExecutor(1) as ahead,
         ):
             path = Path(spool) / "piece.ndjson"
-            coming = ahead.submit(self._source.block, size)
+            pieces = _whole_lines(self._source, size)
+            coming = ahead.submit(next, pieces, b"")
             while data := coming.result():
                 # Hashing and reading the next piece goes on while the engine is at this one.
-                coming = ahead.submit(self._source.block, size)
+                coming = ahead.submit(next, pieces, b"")
                 path.write_bytes(data)
                 before += self._piece(data, str(path), before)
         if self._source.damage:
@@ -201,11 +195,16 @@ class _Taking:
         )
 
     def _insert(self, number: str) -> None:
-        """Put aside what was taken: a file a piece, so that memory stays where it is."""
-        listed = ", ".join([quoted(key) for key in self._keys if key in _NAMES] + [f"{number} AS line_"])
+        """Put aside what the rows taken say: a file a piece, so that memory stays where it is."""
+        names = [key for key in self._keys if key in _NAMES]
+        listed = ", ".join([*map(quoted, names), f"{number} AS line_"])
+        view = View("", dict.fromkeys(names, "VARCHAR"))
+        if not view.identifies:
+            return
+        rows = view.select(table=f"(SELECT {listed} FROM ev WHERE NOT bad)")
         path = literal(str(self._folder / f"{self._parts}.parquet"))
         self._con.execute(
-            f"COPY (SELECT {listed} FROM ev WHERE NOT bad) TO {path} (FORMAT parquet, COMPRESSION lz4)"
+            f"COPY (SELECT {', '.join(COLUMNS)} FROM ({rows})) TO {path} (FORMAT parquet, COMPRESSION lz4)"
         )
         self._parts += 1
 
@@ -216,7 +215,7 @@ class _Taking:
             for line in self.book.one(number, raw):
                 row = logs.read_row(line.record, line=line.number) if line.record is not None else None
                 if row is not None:
-                    rows.append({**{f.name: getattr(row, f.name) for f in fields(row)}, "at_ms": row.at})
+                    rows.append({**row._asdict(), "at_ms": row.at})
         if rows:
             path = self._folder / "careful.ndjson"
             path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -229,6 +228,20 @@ class _Taking:
     def _one(self, sql: str) -> tuple[Any, ...]:
         (found,) = self._con.execute(sql).fetchall()
         return found
+
+
+def _whole_lines(source: Source, size: int) -> Iterator[bytes]:
+    """The file in pieces of about that size, none of which ends within a line."""
+    rest: list[bytes] = []
+    while data := source.block(size):
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield b"".join((*rest, data[:end])) if rest else data[:end]
+            rest = []
+        if end < len(data):
+            rest.append(data[end:])
+    if rest:
+        yield b"".join(rest)
 
 
 def _sound(key: str, x: str) -> str:

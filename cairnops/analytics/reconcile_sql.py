@@ -17,13 +17,12 @@ from cairnops.analytics import reconcile_log as logs
 from cairnops.analytics.reconcile_log import Account, LogRow, Part, Unlisted
 from cairnops.errors import InputError
 
-#: The relation behind a source: the facts of `LogRow` and their types.
+#: The relation behind a source: the facts of `LogRow` in their order, and their types.
 COLUMNS = {
     "line": "BIGINT", "uid": "VARCHAR", "number": "VARCHAR", "conversation": "VARCHAR", "action": "VARCHAR",
     "actor": "VARCHAR", "at_ms": "BIGINT", "scope": "VARCHAR", "session": "VARCHAR", "event": "BOOLEAN",
     "status": "VARCHAR", "effect": "VARCHAR", "attempt": "INTEGER",
 }  # fmt: skip
-_FACTS = tuple(name.removesuffix("_ms") for name in COLUMNS)
 _INTEGERS = {
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT",
 }  # fmt: skip
@@ -45,6 +44,11 @@ class Log:
         self._held = held
         #: Numbers are compared as whole numbers in their file's own column, before anything else is worked out.
         self._early = bool(view and view.key)
+        #: What the tables to join with hold.
+        self._tables: dict[str, AbstractSet[str]] = {}
+        #: The numbers asked for so far, and all their rows.
+        self._asked: set[str] = set()
+        self._known: list[LogRow] = []
         self.account = Account(name=name, kind="", rows=0, decisions=False)
 
     def __enter__(self) -> "Log":
@@ -65,12 +69,15 @@ class Log:
 
     def find(self, numbers: AbstractSet[str], uids: AbstractSet[str]) -> list[LogRow]:
         """See `Source.find`."""
-        found = self._rows(*self._numbered(numbers, "IN")) if numbers else []
+        if new := numbers - self._asked:
+            self._known += self._rows(*self._numbered(new, "IN"))
+            self._asked |= new
+        found = [row for row in self._known if row.number in numbers]
         if uids:
             self._wanted("wanted_uid", uids, text=True)
             more = self._rows("log", "NOT event AND uid IN (SELECT k FROM wanted_uid)")
             found += [row for row in more if row.number not in numbers]
-        return sorted(found, key=lambda r: r.order)
+        return found
 
     def about(self, conversations: AbstractSet[str], spans: Sequence[tuple[int, int]]) -> list[LogRow]:
         """See `Source.about`."""
@@ -97,25 +104,56 @@ class Log:
         self, part: Part, numbers: AbstractSet[str], uids: AbstractSet[str], *, events: bool, limit: int
     ) -> Unlisted:
         """See `Source.unlisted`."""
-        log, test = self._numbered(numbers, "NOT IN") if numbers else ("log", "")
-        tests = ["event" if events else "NOT event", *self._tests(part), *([test] if test else [])]
+        whole = ["event" if events else "NOT event", f"scope IN ('', {literal(part.scope)})"]
+        if part.sessions:
+            whole.append("session IN (" + ", ".join(map(literal, sorted(part.sessions))) + ")")
+        span = self._span(part)
+        # What is listed is at hand: taking it off a plain count is quicker than leaving it out row by row.
+        found = self.find(numbers, set() if events else uids)
+        listed = sum(row.event == events and part.holds(row) for row in found)
+        count = self._counted(whole, part, span) - listed
+        if count <= 0:
+            return Unlisted()
+        tests = [*whole, *([span] if span else [])]
+        moment = self._view.moment if self._view else "at_ms"
+        if count > limit and moment:
+            # Asked for nothing but the first times, the engine passes over whole stretches.
+            (at,) = self._one(
+                f"SELECT at_ms FROM log WHERE {' AND '.join(tests)}"
+                f" ORDER BY {'moment' if self._view else 'at_ms'} NULLS LAST LIMIT 1 OFFSET {limit + listed - 1}"
+            )
+            if at is not None:
+                tests.append(f"moment < {self._view.instant(at + 1)}" if self._view else f"at_ms <= {at}")
+        log = "log"
+        if numbers:
+            log, test = self._numbered(numbers, "NOT IN")
+            tests.append(test)
         if uids and not events:
             self._wanted("wanted_uid", uids, text=True)
             tests.append("uid NOT IN (SELECT k FROM wanted_uid)")
         where = " AND ".join(tests)
-        (count,) = self._one(f"SELECT count(*) FROM {log} WHERE {where}")
         if count > limit:
             # Sorting millions of whole rows to keep a few is slow; their times and numbers say where to cut.
             by = "key" if self._early else "length(number), number"
             cut = (
                 f"SELECT at_ms, number FROM {log} WHERE {where} ORDER BY at_ms NULLS LAST, {by} LIMIT {limit}"
             )
-            at, number = self._all(cut)[-1]
-            where += f" AND {_up_to(at, number)}"
-            if at is not None and self._view and self._view.moment:
-                where += f" AND moment <= {self._view.instant(at + 1)}"
-        rows = sorted(self._rows(log, where), key=lambda r: r.order) if count else []
+            where += f" AND {_up_to(*self._all(cut)[-1])}"
+        rows = sorted(self._rows(log, where), key=lambda r: r.order)
         return Unlisted(count=count, rows=tuple(rows[:limit]))
+
+    def _counted(self, whole: Sequence[str], part: Part, span: str) -> int:
+        """How many rows pass; a stretch of time that is most of the log is counted by what lies outside it."""
+        sql = f"SELECT count(*) FROM log WHERE {' AND '.join(whole)}"
+        if not span:
+            return int(self._one(sql)[0])
+        if self._view and self._view.moment and part.start is not None and part.end is not None:
+            first, last = self._one("SELECT epoch_ms(min(moment)), epoch_ms(max(moment)) FROM log")
+            if first is not None and min(last, part.end) - max(first, part.start) > (last - first) / 2:
+                first, behind = self._view.instant(part.start), self._view.instant(part.end + 1)
+                outside = f"(moment < {first} OR moment >= {behind} OR moment IS NULL)"
+                return int(self._one(sql)[0]) - int(self._one(f"{sql} AND {outside}")[0])
+        return int(self._one(f"{sql} AND {span}")[0])
 
     def _numbered(self, numbers: AbstractSet[str], how: str) -> tuple[str, str]:
         """Where to read rows with (`IN`) or without (`NOT IN`) those numbers, and the test they must pass there."""
@@ -124,36 +162,35 @@ class Log:
             return f"({self._view.select(f'{self._view.key} {how} (SELECT k FROM wanted_number)')})", "true"
         return "log", f"number {how} (SELECT k FROM wanted_number)"
 
-    def _tests(self, part: Part) -> list[str]:
-        """See `Part.holds`."""
-        out = [f"scope IN ('', {literal(part.scope)})"]
-        if part.sessions:
-            out.append("(" + " OR ".join(f"session = {literal(s)}" for s in sorted(part.sessions)) + ")")
-        elif part.start is not None and part.end is not None:
-            if self._view and self._view.moment:
-                # The file's own column: whole stretches of it need not be read.
-                first, behind = self._view.instant(part.start), self._view.instant(part.end + 1)
-                out.append(f"moment >= {first} AND moment < {behind}")
-            else:
-                out.append(f"at_ms BETWEEN {part.start} AND {part.end}")
-        return out
+    def _span(self, part: Part) -> str:
+        """The stretch of time of `Part.holds`; empty when there is none."""
+        if part.sessions or part.start is None or part.end is None:
+            return ""
+        if not (self._view and self._view.moment):
+            return f"at_ms BETWEEN {part.start} AND {part.end}"
+        # The file's own column: whole stretches of it need not be read.
+        first, behind = self._view.instant(part.start), self._view.instant(part.end + 1)
+        return f"moment >= {first} AND moment < {behind}"
 
     def _rows(self, log: str, where: str) -> list[LogRow]:
-        return [
-            LogRow(source=self._name, **dict(zip(_FACTS, values, strict=True)))
-            for values in self._all(f"SELECT {', '.join(COLUMNS)} FROM {log} WHERE {where}")
-        ]
+        listed = f"{literal(self._name)}, {', '.join(COLUMNS)}"
+        return list(map(LogRow._make, self._all(f"SELECT {listed} FROM {log} WHERE {where}")))
 
     def _wanted(self, table: str, keys: AbstractSet[str], *, text: bool = False) -> None:
         """Put keys into a table to join with; what is no whole number cannot be in a column of them."""
+        if self._tables.get(table) == keys:
+            return
         integers = self._early and not text
-        values: list[Any] = sorted(keys)
+        values: list[Any] = list(keys)
         if integers:
-            values = [int(k) for k in values if k.isdigit() and len(k) < 19]
+            values = [
+                int(k) for k in values if k.isascii() and k.isdigit() and len(k) < 19 and k == str(int(k))
+            ]
         kind = "BIGINT" if integers else "VARCHAR"
         self._con.execute(
             f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT unnest(?::{kind}[]) AS k", [values]
         )
+        self._tables[table] = frozenset(keys)
 
     def _all(self, sql: str) -> list[tuple[Any, ...]]:
         return self._con.execute(sql).fetchall()
@@ -165,7 +202,9 @@ class Log:
 
     def count(self, kind: str, *, total: int | None = None, **more: Any) -> None:
         """Make the account: what is in the relation, and how many rows there were in all."""
-        rows, decisions = self._one("SELECT count(*), coalesce(bool_or(NOT event), false) FROM log")
+        # Asked for nothing but a number, an engine looks it up.
+        (rows,) = self._one("SELECT count(*) FROM log")
+        decisions = bool(self._all("SELECT 1 FROM log WHERE NOT event LIMIT 1"))
         other = 0 if total is None else total - rows
         self.account = Account(
             name=self._name, kind=kind, rows=rows, decisions=decisions, other=more.pop("other", other), **more

@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from cairnops.analytics import scan_sql as sql
 from cairnops.analytics.dialects import CAIRNOPS
 from cairnops.telemetry.jsontext import parse
 
@@ -45,8 +46,11 @@ _ERROR_KEYS = {"code", "message", "details", "hint"}
 #: Lines looked at to learn what a file's rows look like, and shapes told apart at most.
 _LOOKED_AT = 500
 _SHAPES = 24
-_PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(?:\d{3}|\d{6}))?(?P<zone>Z|\+00:00)")
+_PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(?P<fraction>\d{3}|\d{6}))?(?P<zone>Z|\+00:00)")
+_FRACTIONS = {0: "", 3: ".%g", 6: ".%f"}
 _TIME_PATTERNS = 4
+#: Longer lines than this are left to the careful reader, with all of their file.
+_LONGEST = 64 << 20
 _WORD = re.compile(r"(?!(?:true|false|null|nan|inf|infinity)\Z)[A-Za-z_]", re.IGNORECASE)
 _INEXACT = re.compile(r"^(?!\")(?:.*\.0$|0\.000|[-{\[])")
 _SCALAR = re.compile(r'"|-?\d|true\Z|false\Z')
@@ -62,14 +66,28 @@ class Plan:
 
     #: Key tuples that may be taken, in the order they stand in the line.
     shapes: list[tuple[str, ...]] = field(default_factory=list)
-    #: LIKE patterns of times that are sure to be read the same everywhere.
-    times: list[str] = field(default_factory=list)
+    #: Length and `strptime` format of times that are sure to be read the same everywhere.
+    times: list[tuple[int, str]] = field(default_factory=list)
     #: All rows have the one shape so far, and the engine itself refuses any other.
     strict: bool = True
     #: Some value was of a kind that is told line by line and not by looking at the distinct values.
     wary: bool = False
     #: That a line has no other keys is told line by line, and not by the lengths of all of them together.
     keyed: bool = False
+    #: Every id looked at was a whole number.
+    whole_ids: bool = True
+    #: Bytes of the longest line the engine is asked to read; its memory follows this.
+    longest: int = 4 << 20
+
+    @property
+    def summed(self) -> bool:
+        """That a line has no other keys is told by the lengths of all of them together."""
+        return self.strict and not self.keyed
+
+    @property
+    def numbered(self) -> bool:
+        """Ids are read as numbers: they weigh less, and the lengths tell whether each was written as one."""
+        return self.summed and self.whole_ids and not self.wary
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -142,6 +160,7 @@ class Scan:
             value = _object(line)
             if value and not value.keys() <= _ERROR_KEYS:
                 self._plan.keyed |= not _compact(line, value)
+                self._plan.whole_ids &= all(type(value.get(n)) in (int, type(None)) for n in IDS)
                 if not self._plan.shapes:
                     self._plan.shapes.append(tuple(value))
                 self._learn_times(value.get(name) for name in TIMES)
@@ -154,10 +173,10 @@ class Scan:
     def _learn_times(self, values: Iterable[Any]) -> None:
         for value in values:
             if isinstance(value, str) and (match := _PLAIN_TIME.fullmatch(value)):
-                zone = match["zone"]
-                pattern = re.sub(r"\d", "_", value[: -len(zone)]) + zone
-                if pattern not in self._plan.times and len(self._plan.times) < _TIME_PATTERNS:
-                    self._plan.times.append(pattern)
+                fraction = _FRACTIONS[len(match["fraction"] or "")]
+                form = (len(value), f"%Y-%m-%dT%H:%M:%S{fraction}{match['zone']}")
+                if form not in self._plan.times and len(self._plan.times) < _TIME_PATTERNS:
+                    self._plan.times.append(form)
 
     def read(self, path: str) -> Piece:
         """Read a file of lines into `ev`.
@@ -167,16 +186,22 @@ class Scan:
         """
         plan = self._plan
         try:
-            if plan.strict:
+            while plan.strict:
+                # A complaint that quotes a line may be cut off inside a character; then it arrives as bad UTF-8.
                 try:
                     return self._load(path)
-                except duckdb.InvalidInputException:
-                    plan.strict, plan.wary, plan.keyed = False, True, True
-                    self._learn_shapes(path)
+                except (duckdb.InvalidInputException, UnicodeDecodeError) as error:
+                    if "maximum_object_size" in str(error) and plan.longest < _LONGEST:
+                        plan.longest = _LONGEST
+                    elif plan.numbered:
+                        plan.whole_ids = False
+                    else:
+                        plan.strict, plan.wary, plan.keyed = False, True, True
+                        self._learn_shapes(path)
             piece = self._load(path)
             if len(piece.bad) * 20 > piece.rows and self._learn_shapes(path):
                 piece = self._load(path)
-        except duckdb.Error as error:
+        except (duckdb.Error, UnicodeDecodeError) as error:
             raise NotThisWay from error
         return piece
 
@@ -190,7 +215,7 @@ class Scan:
             return True
         shape = self._plan.shapes[0]
         rows = piece.rows - len(piece.bad)
-        length = rows * (1 + sum(len(_string(key).encode()) + 2 for key in shape))
+        length = rows * (1 + sum(len(sql.string(key).encode()) + 2 for key in shape))
         names = self.facts
         for cell in self._cells:
             for name in names:
@@ -200,25 +225,42 @@ class Scan:
                 quotes = 2 if name in _TEXTS else 0
                 length += cell.count * (4 if text is None else len(text.encode()) + quotes)
         where = _where(piece)
-        for column in ("d", "id"):
-            if self.has(column):
-                sums = f"sum(coalesce(strlen({column}), 4)), count(*) FILTER ({_inexact(column)})"
-                total, inexact = self._one(f"SELECT {sums} FROM ev{where}")
-                if inexact:
-                    return False
-                length += int(total or 0)
+        if self.has("d"):
+            total, inexact = self._one(
+                f"SELECT sum(coalesce(strlen(d), 4) * n), count(*) FILTER ({sql.inexact('d')}) FROM spent_here"
+            )
+            if inexact:
+                return False
+            length += int(total or 0)
+        if self.has("id"):
+            length += self._id_lengths(where, rows)
         if self.has("t"):
-            width = len(self._plan.times[0]) + 2 if self._plan.times else 0
+            width = self._plan.times[0][0] + 2 if self._plan.times else 0
             (there,) = self._one(f"SELECT count(t) FROM ev{where}")
             length += there * width + (rows - there) * 4
         (others,) = self._one(f"SELECT sum(u) FROM ev{where}")
         return length + int(others or 0) == piece.taken
 
+    def _id_lengths(self, where: str, rows: int) -> int:
+        """The length of all ids as they must be written at the least; absurd where it is not sure."""
+        if not self._plan.numbered:
+            sums = f"sum(coalesce(strlen(id), 4)), count(*) FILTER ({sql.inexact('id')})"
+            total, inexact = self._one(f"SELECT {sums} FROM ev{where}")
+            return sql.ABSURD if inexact else int(total or 0)
+        low, high, there = self._one(f"SELECT min(id), max(id), count(id) FROM ev{where}")
+        if not there:
+            return rows * 4
+        shortest, longest = len(str(low)), len(str(high))
+        longer = [f"count(*) FILTER (id >= {10**digits})" for digits in range(shortest, longest)]
+        counts = self._one(f"SELECT {', '.join(longer)} FROM ev{where}") if longer else ()
+        return there * shortest + sum(counts) + (rows - there) * 4
+
     def _learn_shapes(self, path: str) -> bool:
         """Add the commoner shapes of this file to the plan; whether there were any new ones."""
+        objects = sql.objects(path, self._plan.longest)
         rows = self._con.execute(
-            "SELECT any_value(keys), count(*) n, any_value(json) FROM (SELECT json, json_keys(json) keys FROM "
-            f"{_objects(path)} WHERE starts_with(json, '{{')) GROUP BY hash(keys) HAVING n > 20 ORDER BY n DESC, 1"
+            "SELECT any_value(keys), count(*) n, any_value(json) FROM (SELECT json, json_keys(json) keys"
+            f" FROM {objects} WHERE starts_with(json, '{{')) GROUP BY hash(keys) HAVING n > 20 ORDER BY n DESC, 1"
         ).fetchall()
         new = False
         for keys, _, example in rows[:_SHAPES]:
@@ -253,8 +295,11 @@ class Scan:
         places = []
         if bad:
             places = [r for (r,) in self._con.execute("SELECT rowid FROM ev WHERE bad ORDER BY 1").fetchall()]
-        summed = self._plan.strict and not self._plan.keyed
-        return Piece(rows=rows, bad=places, taken=int(taken or 0), summed=summed)
+        value, where = ("d" if self.has("d") else "NULL::VARCHAR"), " WHERE NOT bad" if bad else ""
+        self._con.execute(
+            f"CREATE OR REPLACE TEMP TABLE spent_here AS SELECT {value} AS d, count(*) AS n FROM ev{where} GROUP BY 1"
+        )
+        return Piece(rows=rows, bad=places, taken=int(taken or 0), summed=self._plan.summed)
 
     def _plain(self, piece: Piece) -> bool:
         """Whether the distinct values alone show that every row taken may be taken.
@@ -270,14 +315,20 @@ class Scan:
             test = _WORD if name in _TEXTS else _SCALAR
             if not test.match(text):
                 return False
-        where = _where(piece)
-        for column in ("d", "id"):
-            if self.has(column):
-                low, high = self._one(f"SELECT min({column}), max({column}) FROM ev{where}")
-                # All digits first, or all quotation marks.
-                if low is not None and not ((low > "." and high < ":") or (low >= '"' and high < "#")):
-                    return False
-        return True
+        if self.has("d") and not self._digits_or_quotes("SELECT min(d), max(d) FROM spent_here"):
+            return False
+        if not self.has("id"):
+            return True
+        ends = f"SELECT min(id), max(id) FROM ev{_where(piece)}"
+        if self._plan.numbered:
+            least, _ = self._one(ends)
+            return least is None or least >= 0
+        return self._digits_or_quotes(ends)
+
+    def _digits_or_quotes(self, ends: str) -> bool:
+        low, high = self._one(ends)
+        # All digits first, or all quotation marks.
+        return low is None or (low > "." and high < ":") or (low >= '"' and high < "#")
 
     def _one(self, sql: str) -> tuple[Any, ...]:
         # A result that was not read to its end keeps the connection busy.
@@ -290,32 +341,42 @@ class Scan:
         keys = plan.keys
         text = set(TIMES) if plan.wary else {*TIMES, *_TEXTS}
         kinds = {key: '"VARCHAR"' if key in text else '"JSON"' for key in keys}
-        structure = _literal("{" + ",".join(f"{_string(key)}:{kind}" for key, kind in kinds.items()) + "}")
+        ids = [key for key in IDS if key in keys] if plan.numbered else []
+        kinds.update(dict.fromkeys(ids, '"BIGINT"'))
+        structure = sql.literal(
+            "{" + ",".join(f"{sql.string(key)}:{kind}" for key, kind in kinds.items()) + "}"
+        )
         if plan.strict:
-            begins = _literal("{" + _string(keys[0]) + ":")
+            begins = sql.literal("{" + sql.string(keys[0]) + ":")
             taken = f"CASE WHEN starts_with(json, {begins}) THEN from_json_strict(json, {structure}) END"
         else:
             known = " OR ".join(
-                f"k = hash([{', '.join(map(_literal, shape))}]::VARCHAR[])" for shape in plan.shapes
+                f"k = hash([{', '.join(map(sql.literal, shape))}]::VARCHAR[])" for shape in plan.shapes
             )
             taken = f"CASE WHEN starts_with(json, '{{') AND ({known}) THEN from_json(json, {structure}) END"
         # As text: compared with a JSON value, a literal would be taken for JSON itself.
-        column = {key: f"s.{_name(key)}::VARCHAR" for key in keys}
+        column = {key: f"s.{sql.name(key)}{'' if key in ids else '::VARCHAR'}" for key in keys}
         out, sound = self._columns(column)
         times = [column[key] for key in TIMES if key in column]
-        if plan.strict and not plan.keyed:
-            out.append(f"{_rest([x for key, x in column.items() if key not in self._read])} AS u")
+        if plan.summed:
+            # What is read as 5000 may have been written 5e3: shorter, so that the lengths would not tell.
+            for key in ids:
+                written = f"{sql.literal(sql.string(key) + ':')} || {column[key]}"
+                sound.append(
+                    f"CASE WHEN {column[key]} % 1000 = 0 THEN contains(json, {written}) ELSE true END"
+                )
+            out.append(f"{sql.rest([x for key, x in column.items() if key not in self._read])} AS u")
         elif plan.strict:
-            sound.append(_all_keys(plan.shapes[0], column, text))
+            sound.append(sql.all_keys(plan.shapes[0], column, text))
         sound.append(_ENDS_WELL)
         hashed = "" if plan.strict else ", hash(json_keys(json)) AS k"
-        timed = f"{self._time(_first(times))} AS t, " if times else ""
+        timed = f"{self._time(sql.first(times))} AS t, " if times else ""
         # One step after the other: an expression that is named and used twice is computed twice.
         return (
             f"SELECT {', '.join(out)}, strlen(json)::INTEGER AS n, "
             f"NOT coalesce(s IS NOT NULL AND {' AND '.join(sound)}, false) AS bad "
             f"FROM (SELECT {timed}json, s FROM (SELECT json, {taken} AS s"
-            f" FROM (SELECT json{hashed} FROM {_objects(path)})))"
+            f" FROM (SELECT json{hashed} FROM {sql.objects(path, self._plan.longest)})))"
         )
 
     def _columns(self, column: dict[str, str]) -> tuple[list[str], list[str]]:
@@ -326,23 +387,23 @@ class Scan:
         for place, name in enumerate(self.facts):
             out.append(f"{column[name]} AS f{place}")
             if wary:
-                sound.append(_scalar(column[name]))
+                sound.append(sql.scalar(column[name]))
         for name, names in (("d", DURATIONS), ("id", IDS)):
             there = [column[key] for key in names if key in column]
             if there:
-                out.append(f"{_first(there)} AS {name}")
+                out.append(f"{sql.first(there)} AS {name}")
             if wary or len(there) > 1:
-                sound += [_scalar(x) for x in there]
+                sound += [sql.scalar(x) for x in there]
             if len(there) > 1:
                 # The first name decides only if it holds something usable.
                 sound.append(
-                    f"({_several(there)} <= 1 OR ({_first(there)} >= '0' AND {_first(there)} < ':'))"
+                    f"({sql.several(there)} <= 1 OR ({sql.first(there)} >= '0' AND {sql.first(there)} < ':'))"
                 )
         times = [column[key] for key in TIMES if key in column]
         if times:
             out.append("t")
-            sound.append(f"({_first(times)} IS NULL OR t >= 0)")
-        sound += [_sound(x) for key, x in column.items() if key not in self._read]
+            sound.append(f"({sql.first(times)} IS NULL OR t >= 0)")
+        sound += [sql.sound(x) for key, x in column.items() if key not in self._read]
         return out, sound
 
     @property
@@ -353,10 +414,12 @@ class Scan:
         """Milliseconds since 1970 where the text has a form that everybody reads alike."""
         if not self._plan.times:
             return "NULL::BIGINT"
-        like = " OR ".join(f"{x} LIKE {_literal(pattern)}" for pattern in self._plan.times)
-        at = f"epoch_us(try_cast({x} AS TIMESTAMPTZ)) // 1000"
-        # The engine takes ' 1' for an hour, and 24:00 for midnight; the careful reader takes neither.
-        return f"CASE WHEN ({like}) AND NOT contains({x}, ' ') AND NOT contains({x}, 'T24') THEN {at} END"
+        # As long as the format at its longest, so that nothing in it can be shorter than two digits, or four.
+        forms = " ".join(
+            f"WHEN {length} THEN epoch_us(try_strptime({x}, {sql.literal(form)})) // 1000"
+            for length, form in self._plan.times
+        )
+        return f"CASE strlen({x}) {forms} END"
 
     @property
     def facts(self) -> tuple[str, ...]:
@@ -409,9 +472,12 @@ class Scan:
         """The distinct texts of `d` or `id` that `value` does not know how to read."""
         if not self.has(column):
             return []
+        if column == "id" and self._plan.numbered:
+            return []
         known = _KNOWN[column].format(x=column)
+        lying = "spent_here WHERE" if column == "d" else "ev WHERE NOT bad AND"
         found = self._con.execute(
-            f"SELECT DISTINCT {column} FROM ev WHERE NOT bad AND {column} IS NOT NULL AND NOT ({known})"
+            f"SELECT DISTINCT {column} FROM {lying} {column} IS NOT NULL AND NOT ({known})"
         )
         return [text for (text,) in found.fetchall()]
 
@@ -420,21 +486,25 @@ class Scan:
         if not self.has(column):
             return missing
         x = f"ev.{column}"
+        if column == "id" and self._plan.numbered:
+            return f"{x}::VARCHAR"
         read = known or (f"{x}::DOUBLE" if column == "d" else f"trim({x}, '\"')")
         plain = _KNOWN[column].format(x=x)
         return f"CASE WHEN {x} IS NULL THEN {missing} WHEN {plain} THEN {read} ELSE {otherwise} END"
 
-    def keep_durations(self, piece: Piece) -> None:
+    def keep_durations(self) -> None:
         """Add the durations taken to those of the pieces before."""
-        value = "d" if self.has("d") else "NULL::VARCHAR"
         self._con.execute("CREATE TEMP TABLE IF NOT EXISTS spent (d VARCHAR, n BIGINT)")
-        self._con.execute(f"INSERT INTO spent SELECT {value}, count(*) FROM ev{_where(piece)} GROUP BY 1")
+        self._con.execute("INSERT INTO spent FROM spent_here")
         if self._one("SELECT count(*) FROM spent")[0] > _SPENT_ROWS:
             self._con.execute(f"CREATE OR REPLACE TEMP TABLE spent AS {_SPENT}")
 
-    def durations(self) -> list[tuple[str | None, int]]:
-        """(JSON text, count) of every distinct duration kept; None where there is none."""
-        return self._con.execute(_SPENT).fetchall()
+    def durations(self) -> tuple[dict[float, int], list[tuple[str | None, int]]]:
+        """Every distinct duration kept with its count: plain numbers, and the JSON text of all else (None: null)."""
+        plain = _KNOWN["d"].format(x="d")
+        numbers = f"SELECT d::DOUBLE, sum(n)::BIGINT FROM spent WHERE {plain} GROUP BY 1"
+        others = f"SELECT d, sum(n)::BIGINT FROM spent WHERE ({plain}) IS NOT TRUE GROUP BY 1"
+        return dict(self._con.execute(numbers).fetchall()), self._con.execute(others).fetchall()
 
     def first_with(self, piece: Piece, wanted: Sequence[dict[str, str]], limit: int) -> list[int]:
         """The first places whose facts are one of `wanted`, rising."""
@@ -443,7 +513,7 @@ class Scan:
         columns = [f"f{i}" for i in range(len(self.facts))]
         tests = [
             " AND ".join(
-                f"{c} = {_literal(w[name])}" if w.get(name) is not None else f"{c} IS NULL"
+                f"{c} = {sql.literal(w[name])}" if w.get(name) is not None else f"{c} IS NULL"
                 for c, name in zip(columns, self.facts, strict=True)
             )
             for w in wanted
@@ -485,94 +555,8 @@ def _where(piece: Piece) -> str:
     return " WHERE NOT bad" if piece.bad else ""
 
 
-def _first(columns: Sequence[str]) -> str:
-    """The first of the columns that holds something."""
-    return columns[0] if len(columns) == 1 else f"coalesce({', '.join(columns)})"
-
-
-def _several(columns: Sequence[str]) -> str:
-    """How many of the columns hold something."""
-    return f"({' + '.join(f'({x} IS NOT NULL)::INTEGER' for x in columns)})"
-
-
-def _objects(path: str) -> str:
-    return f"read_ndjson_objects({_literal(path)}, ignore_errors = true, compression = 'none')"
-
-
-def _scalar(x: str) -> str:
-    """A string, a finite number, a truth value, null or nothing, told by the first characters of its text."""
-    return (
-        f"({x} IS NULL OR ({x} >= '\"' AND {x} < ':' AND NOT ({x} >= '-:' AND {x} < '.'))"
-        f" OR {x} = 'true' OR {x} = 'false')"
-    )
-
-
-def _sound(x: str) -> str:
-    """A scalar, or something nested that both readers take for JSON: shallow, no stray comma, no NaN."""
-    stray = r"(?i),\s*[}\]]|[:\[,]\s*[-+]?(?:nan|inf)"
-    shallow = "strlen(json) - strlen(replace(replace(json, '[', ''), '{', '')) < 300"
-    nested = f"(starts_with({x}, '{{') OR starts_with({x}, '['))"
-    return (
-        f"CASE WHEN {_scalar(x)} THEN true WHEN {nested} THEN"
-        f" {shallow} AND NOT regexp_matches(json, {_literal(stray)}) ELSE false END"
-    )
-
-
-def _inexact(x: str) -> str:
-    """Whether what was written may be shorter than the text seen: 1e5 is shown as 100000.0."""
-    return (
-        f"ends_with({x}, '.0') OR starts_with({x}, '0.000') OR starts_with({x}, '-')"
-        f" OR starts_with({x}, '{{') OR starts_with({x}, '[')"
-    )
-
-
-def _rest(columns: Sequence[str]) -> str:
-    """The length of values that nobody asks for; absurd where it is not sure."""
-    if not columns:
-        return "0"
-    parts = [
-        f"CASE WHEN coalesce({_inexact(x)}, false) THEN 100000000 ELSE coalesce(strlen({x}), 4) END"
-        for x in columns
-    ]
-    return f"({' + '.join(parts)})"
-
-
 def _compact(line: str, value: dict[str, Any]) -> bool:
     """Whether a line is written as short as can be, and nothing in it could be written shorter still."""
     short = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     odd = any(isinstance(v, dict | list) or _INEXACT.search(json.dumps(v)) for v in value.values())
     return not odd and len(short) == len(line.strip())
-
-
-def _all_keys(shape: tuple[str, ...], column: dict[str, str], text: set[str]) -> str:
-    """No key but these, where the engine has made sure that each of them is there, and once.
-
-    It passes over keys it was not asked for. A line as long as these keys and values are at the least
-    has room for nothing else; any other is asked for its keys, which takes longer.
-    """
-    length = 2 + sum(len(_string(key).encode()) + 2 for key in shape) - 1
-    parts = [str(length)]
-    exact = []
-    for key in shape:
-        x = column[key]
-        # Plain text stands between two quotation marks.
-        parts.append(f"coalesce(strlen({x}){' + 2' if key in text else ''}, 4)")
-        if key not in text:
-            exact.append(f"coalesce(NOT ({_inexact(x)}), true)")
-    short = f"strlen(json) = {' + '.join(parts)}"
-    return (
-        f"CASE WHEN {' AND '.join([short, *exact])} THEN true"
-        f" ELSE hash(json_keys(json)) = hash([{', '.join(map(_literal, shape))}]::VARCHAR[]) END"
-    )
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _name(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
-
-
-def _string(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

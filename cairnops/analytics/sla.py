@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from cairnops import codec
@@ -198,8 +198,8 @@ def measure(
     `decisions` fill the rows' columns about decisions, and name the operator where a row has no acts.
     `min_samples` open conversations are needed for a verdict (default: the policy's `alerts.min_samples`).
     """
-    totals = Group()
-    groups: dict[Dimension, dict[str, Group]] = {d: {} for d in DIMENSIONS}
+    counted: Counter[tuple[_Where, _Standing]] = Counter()
+    tallied: Counter[tuple[_Where, str, Outcome]] = Counter()
     spans: dict[str, list[Span]] = {name: [] for name in MEASURES}
     agreement = dict.fromkeys(("both", "only_created", "only_last_customer", "neither"), 0)
     deltas: list[float] = []
@@ -208,16 +208,16 @@ def measure(
     read = list(conversations.readings(cases, policy, at))
     for one in read:
         keys = _keys(one, first.get(one.conversation.ref, ""))
-        by_key = [groups[d].setdefault(key, Group()) for d, key in keys.items()]
-        for group in (totals, *by_key):
-            _count(group, one)
-        own = [group for d, group in zip(keys, by_key, strict=True) if d != "day"]
+        standing = _standing(one)
+        for key in (_ALL, *keys, ("day", _day(one.conversation.created_at))):
+            counted[key, standing] += 1
         for name, wait in _waits(one.waits):
             spans[name].append(Span(seconds=wait.seconds, open=wait.ended_at is None))
-            day = groups["day"].setdefault(_day(wait.started_at), Group())
-            for group in (totals, day, *own):
-                _tally(group.tallies[name], wait.outcome)
+            outcome = wait.outcome
+            for key in (_ALL, *keys, ("day", _day(wait.started_at))):
+                tallied[key, name, outcome] += 1
         _compare(one.sla, agreement, deltas)
+    totals, groups = _groups(counted, tallied)
     targets = {
         "firstResponse": policy.sla.first_response_minutes,
         "nextResponse": policy.sla.next_response_minutes,
@@ -229,7 +229,7 @@ def measure(
         at=at,
         policy=policy,
         totals=totals,
-        groups={d: dict(sorted(found.items())) for d, found in groups.items()},
+        groups=groups,
         waits={
             name: distribute(spans[name], policy.measures.percentile, targets[name] * 60) for name in MEASURES
         },
@@ -242,38 +242,59 @@ def measure(
     )
 
 
-def _keys(one: Reading, decided: str) -> dict[Dimension, str]:
+#: Whose counts: a dimension and its key; of everything, two empty ones.
+_Where = tuple[Dimension | Literal[""], str]
+_ALL: _Where = ("", "")
+#: What is counted of a conversation: open, unreplied, and breached by clock in the order of `CLOCKS`.
+_Standing = tuple[bool, bool, tuple[bool, ...]]
+
+
+def _keys(one: Reading, decided: str) -> tuple[_Where, ...]:
     c = one.conversation
-    return {
-        "operator": one.case.operator or decided,
-        "team": c.team,
-        "inbox": c.inbox,
-        "priority": c.priority,
-        "day": _day(c.created_at),
-    }
+    return (
+        ("operator", one.case.operator or decided),
+        ("team", c.team),
+        ("inbox", c.inbox),
+        ("priority", c.priority),
+    )
 
 
 def _day(at: datetime) -> str:
-    return codec.stamp(at)[:10]
+    return at.astimezone(UTC).date().isoformat()
 
 
-def _count(group: Group, one: Reading) -> None:
-    is_open = one.conversation.status in _OPEN
-    group.conversations += 1
-    group.open += is_open
-    group.unreplied += one.unreplied
-    for standing in one.sla.standings:
-        group.breached[standing.clock] += standing.breached
-        group.breached_open[standing.clock] += standing.breached and is_open
+def _standing(one: Reading) -> _Standing:
+    return one.conversation.status in _OPEN, one.unreplied, tuple(s.breached for s in one.sla.standings)
+
+
+def _groups(
+    counted: Counter[tuple[_Where, _Standing]], tallied: Counter[tuple[_Where, str, Outcome]]
+) -> tuple[Group, dict[Dimension, dict[str, Group]]]:
+    """The counts of like conversations and like waits, added up by whose they are."""
+    totals = Group()
+    groups: dict[Dimension, dict[str, Group]] = {d: {} for d in DIMENSIONS}
+
+    def group(where: _Where) -> Group:
+        dimension, key = where
+        return groups[dimension].setdefault(key, Group()) if dimension else totals
+
+    for (where, (is_open, unreplied, breached)), count in counted.items():
+        one = group(where)
+        one.conversations += count
+        one.open += count * is_open
+        one.unreplied += count * unreplied
+        for clock, is_breached in zip(CLOCKS, breached, strict=True):
+            one.breached[clock] += count * is_breached
+            one.breached_open[clock] += count * (is_breached and is_open)
+    for (where, name, outcome), count in tallied.items():
+        tally = group(where).tallies[name]
+        setattr(tally, outcome.value, getattr(tally, outcome.value) + count)
+    return totals, {d: dict(sorted(found.items())) for d, found in groups.items()}
 
 
 def _waits(responses: slas.ResponseTimes) -> list[tuple[str, Wait]]:
     first = [("firstResponse", responses.first)] if responses.first else []
     return [*first, *(("nextResponse", w) for w in responses.next), ("resolution", responses.resolution)]
-
-
-def _tally(tally: Tally, outcome: Outcome) -> None:
-    setattr(tally, outcome.value, getattr(tally, outcome.value) + 1)
 
 
 def _compare(read: Sla, agreement: dict[str, int], deltas: list[float]) -> None:

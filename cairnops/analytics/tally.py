@@ -1,6 +1,7 @@
 """What is counted of an export's rows, however they were read, and how the counts become figures."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -125,6 +126,10 @@ class Tally:
             self._durations[value] += count
         if presence != "read":
             self._fields[f"duration {presence}"] += count
+
+    def add_durations(self, counts: Mapping[float, int]) -> None:
+        """Count as many records as `counts` says for each duration."""
+        self._durations.update(counts)
 
     def add_times(self, kind: rows.Class, start: int | None, end: int | None, count: int) -> None:
         """Count `count` records of one class whose times lie in one hour."""

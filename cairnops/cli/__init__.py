@@ -1,97 +1,32 @@
-"""The command line: one module per noun, grouped in the help by who types it."""
+"""The command line, and a short way to the one command that is run in loops over small files."""
 
-import typer
-from typer.core import TyperGroup
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from cairnops.cli import (
-    chatwoot,
-    conversations,
-    decisions,
-    deliver,
-    dryrun,
-    evidence,
-    exits,
-    fixtures,
-    ledger,
-    policy,
-    reconcile,
-    render,
-    report,
-    report_html,
-    rules,
-    scenarios,
-    session,
-    worksheet,
-    workspace,
-)
-from cairnops.errors import CLEAN
-
-LEAD = "Enablement lead: prepare and run a session"
-QA = "QA: check what was decided"
-ANALYST = "Analyst: figures over exports"
-OPERATOR = "Operator and trainer: understand the rules"
-ADMIN = "Whoever sets it up"
-
-
-class _Ordered(TyperGroup):
-    """Lists commands as they stand below, so that the help's panels come in the order of the work."""
-
-    def list_commands(self, context: typer.Context) -> list[str]:  # type: ignore[override]
-        """The names, in the order of `_ORDER`; whatever is not in it comes last."""
-        names = super().list_commands(context)
-        return sorted(names, key=lambda n: _ORDER.index(n) if n in _ORDER else len(_ORDER))
-
-
-_ORDER = (
-    "dryrun", "scenarios", "session", "deliver", "evidence", "worksheet", "reconcile", "decisions", "conversations",
-    "ledger", "summary", "report", "explain", "policy", "init", "settings", "fixtures", "chatwoot",
-)  # fmt: skip
-
-app = typer.Typer(
-    name="cairnops",
-    cls=_Ordered,
-    help="Rehearse customer-support escalations and keep evidence that can be checked offline.",
-    epilog="Start here:  cairnops dryrun run --pack cx-escalations",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-app.add_typer(dryrun.app, name="dryrun", rich_help_panel=LEAD)
-app.add_typer(scenarios.app, name="scenarios", rich_help_panel=LEAD)
-app.add_typer(session.app, name="session", rich_help_panel=LEAD)
-app.add_typer(evidence.app, name="evidence", rich_help_panel=LEAD)
-app.add_typer(conversations.app, name="conversations", rich_help_panel=QA)
-app.command("worksheet", rich_help_panel=QA)(worksheet.worksheet)
-app.command("reconcile", rich_help_panel=QA)(reconcile.reconcile)
-app.add_typer(decisions.app, name="decisions", rich_help_panel=QA)
-app.add_typer(ledger.app, name="ledger", rich_help_panel=QA)
-app.command("deliver", rich_help_panel=LEAD)(deliver.deliver)
-app.command("summary", rich_help_panel=ANALYST)(decisions.summary)
-report.app.command("html")(report_html.html)
-app.add_typer(report.app, name="report", rich_help_panel=ANALYST)
-app.command("explain", rich_help_panel=OPERATOR)(rules.explain)
-app.add_typer(policy.app, name="policy", rich_help_panel=OPERATOR)
-app.add_typer(fixtures.app, name="fixtures", rich_help_panel=ADMIN)
-app.command("init", rich_help_panel=ADMIN)(workspace.init)
-app.command("settings", rich_help_panel=ADMIN)(workspace.settings)
-app.add_typer(chatwoot.app, name="chatwoot", rich_help_panel=ADMIN)
-
-
-@app.callback(invoke_without_command=True)
-def _root(
-    context: typer.Context,
-    version: bool = typer.Option(False, "--version", help="Print the version and leave."),
-) -> None:
-    if version:
-        from cairnops import __version__
-
-        render.raw(f"cairnops {__version__}\n")
-        exits.leave(CLEAN)
-    del context
+from cairnops.cli import exits
 
 
 def main() -> None:
     """Run the command line; errors a person can mend are said in one sentence, with exit code 2."""
-    exits.guarded(app)
+    exits.guarded(_short(sys.argv[1:]) or _whole)
+
+
+def _whole(**how: bool) -> object:
+    from cairnops.cli.tree import app
+
+    return app(**how)
+
+
+def _short(words: Sequence[str]) -> Callable[..., int] | None:
+    """What `summary FILE` and `summary FILE --json` do; None for all else.
+
+    Making the whole tree of commands takes several times as long as reading a small file.
+    """
+    words = words[1:] if words[:1] == ["decisions"] else words
+    given = [word for word in words[1:] if word != "--json"]
+    if words[:1] != ["summary"] or len(given) != 1 or given[0][:1] in ("", "-"):
+        return None
+    from cairnops.cli.summary import show_summary
+
+    return lambda **_: show_summary(Path(given[0]), as_json="--json" in words)

@@ -56,6 +56,25 @@ def opened(path: Path | None) -> Iterator["Workspace"]:
         workspace.close()
 
 
+@contextmanager
+def existing(path: Path | None, *, hint: str) -> Iterator["Workspace"]:
+    """The workspace where there is one; an empty one made on the spot has nothing to answer with.
+
+    Raises:
+        NotFound: when there is none; `hint` says what to do then.
+    """
+    from cairnops.errors import NotFound
+    from cairnops.settings import Settings
+    from cairnops.workspace import Workspace
+
+    settings = Settings()
+    root = path or Path(settings["CAIRNOPS_HOME"])
+    if not (settings["DATABASE_URL"] or (root / "cairnops.db").exists()):
+        raise NotFound(f"There is no workspace at {root}.", hint=hint)
+    with Workspace.open(root, settings) as workspace:
+        yield workspace
+
+
 def made(workspace: "Workspace") -> str:
     """What opening it had to make, in a sentence: the whole workspace, or what was missing from it."""
     root = str(workspace.root)

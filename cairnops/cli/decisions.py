@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cairnops.cli import imports, render, wording
+from cairnops.cli import exits, imports, render, wording
 from cairnops.cli.common import JsonOption, SessionOption, WorkspaceOption, narrate, opened
 
 if TYPE_CHECKING:
@@ -308,7 +308,9 @@ def summary(
     """
     from cairnops.cli.summary import show_summary
 
-    show_summary(file, profile or "", tool or "", min_samples, workspace, as_json)
+    code = show_summary(file, profile or "", tool or "", min_samples, workspace, as_json)
+    if code:
+        exits.leave(code)
 
 
 app.command()(summary)

@@ -19,6 +19,30 @@ ReplaceOption = Annotated[bool, typer.Option("--replace", help="Replace what lie
 
 
 @app.command()
+def capture(
+    session: Annotated[str, typer.Argument(help="The session's name.")],
+    as_: ActorOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """File screenshots of a session's desk: queue, case and decision of each scenario, the board, the results.
+
+    Drives this machine's Chromium, unseen. A bundle takes the pictures along and finds what each shows.
+
+    Example: cairnops evidence capture cx-escalations
+    """
+    from cairnops.evidence import capture as captures
+
+    with opened(workspace) as w:
+        made = captures.capture(
+            w, session, actor(as_, w.settings), told=lambda shot: narrate(f"{shot.path.name}: {shot.shows}")
+        )
+        folder = w.artifact_folder(session) / "screenshots"
+    data = {"folder": str(folder), "screenshots": [{"file": s.path.name, "shows": s.shows} for s in made]}
+    render.emit(data, as_json, lambda: render.say(f"{wording.count(len(made), 'screenshot')} in {folder}"))
+
+
+@app.command()
 def bundle(
     session: Annotated[str, typer.Argument(help="The session's name.")],
     output: Annotated[
@@ -187,17 +211,20 @@ def redact(
     staff: Annotated[
         bool, typer.Option("--staff", help="Replace participants' e-mail addresses too.")
     ] = False,
-    hide_hashes: Annotated[
+    show_hashes: Annotated[
         bool,
-        typer.Option("--hide-hashes", help="Show no leaf hash, so that nobody can confirm a guess by it."),
+        typer.Option(
+            "--show-hashes",
+            help="Show leaf hashes even where one confirms a right guess of what was replaced.",
+        ),
     ] = False,
     replace: ReplaceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a bundle in which customers are pseudonyms, the same everywhere, and decisions stay verifiable.
 
-    Records are not rewritten: views of them are shown beside their leaf hashes and salted commitments. The openings
-    undo the redaction; they are yours, and never lie in the bundle.
+    Records are not rewritten: views of them are shown beside salted commitments, and beside their leaf hashes where
+    no guess can be confirmed by one. The openings undo the redaction; they are yours, and never lie in the bundle.
 
     Example: cairnops evidence redact cx-escalations.zip -o for-the-vendor.zip
     """
@@ -216,7 +243,7 @@ def redact(
         at=now(),
         secret=secrets.token_bytes(32),
         staff=staff,
-        hide_hashes=hide_hashes,
+        show_hashes=show_hashes,
         replace=replace,
     )
     data: dict[str, Any] = {
@@ -239,8 +266,10 @@ def _redacted(made: "Redaction", not_found: tuple[str, ...]) -> None:
     rows += [("still there", where) for where in made.left]
     rows += [("not found", what) for what in not_found]
     render.lines(rows, indent="  ")
-    if made.guessable and not made.hidden:
+    if made.guessable:
+        why = f"{wording.count(len(made.guessable), 'decision')} made under keys that can be guessed (scripted runs)"
         narrate(
-            f"{wording.count(len(made.guessable), 'decision')} were made under keys that can be guessed (scripted "
-            "runs): their leaf hashes confirm a right guess of what was replaced; --hide-hashes leaves them out"
+            f"leaf hashes are left out: {why}; the place in the log is proved with the openings"
+            if made.hidden
+            else f"leaf hashes confirm a right guess of what was replaced in {why}"
         )

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
-import typer
-
 from cairnops.errors import EXIT_CODES, FINDINGS, USAGE, CairnError
 from cairnops.evidence import inert
 
@@ -18,6 +16,8 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 
 def leave(code: int) -> NoReturn:
     """End the command with that exit code; see `cairnops.errors.EXIT_CODES`."""
+    import typer
+
     assert code in EXIT_CODES
     raise typer.Exit(code)
 

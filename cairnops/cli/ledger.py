@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cairnops.cli import exits, render, wording
-from cairnops.cli.common import ActorOption, JsonOption, WorkspaceOption, actor, narrate, opened
+from cairnops.cli.common import ActorOption, JsonOption, WorkspaceOption, actor, existing, narrate, opened
 
 if TYPE_CHECKING:
     from cairnops.evidence.proofs import Trust, Verification
@@ -147,9 +147,12 @@ def verify(
     deep: Annotated[
         bool, typer.Option("--deep", help="Also parse every record and make its canonical text anew.")
     ] = False,
+    workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check an export, or one record with its proof, offline: no workspace and no network is needed.
+
+    Without a file, check the workspace's own database: every decision, its place in the log, all checkpoints and keys.
 
     Names the first record that is not as it was sealed, and says what was proved and what was not. Exit code 0
     proved, 1 something is wrong, 2 not readable, 3 nothing is wrong and not everything could be proved.
@@ -161,7 +164,18 @@ def verify(
 
     anchor = proof or export
     if anchor is None:
-        raise InputError("There is nothing to verify.", hint="Name an export, or a proof with --proof.")
+        if checkpoint_file or extract or rotations:
+            raise InputError(
+                "A database brings its own checkpoints and keys.",
+                hint="Give what you kept with --old or --key.",
+            )
+        _finish(_database(workspace, _trust({}, key, old or [], None), deep=deep), as_json)
+        return
+    if workspace is not None:
+        raise InputError(
+            "A file is checked without a workspace.",
+            hint="Leave out --workspace, or the file to check the database.",
+        )
     found = proofs.beside(export or anchor)
     trust = _trust(found, key, old or [], rotations)
     if proof is not None:
@@ -175,9 +189,20 @@ def verify(
             trust=trust,
             deep=deep,
         )
+    _finish(result, as_json)
+
+
+def _finish(result: "Verification", as_json: bool) -> None:
     render.emit(result.to_dict(), as_json, lambda: _tell(result))
     if result.exit_code:
         exits.leave(result.exit_code)
+
+
+def _database(workspace: Path | None, trust: "Trust", *, deep: bool) -> "Verification":
+    from cairnops.evidence import database
+
+    with existing(workspace, hint="Name one with -w, or an export.") as w:
+        return database.verify_database(w, trust=trust, deep=deep)
 
 
 def _trust(found: dict[str, Path], key: str, old: list[Path], rotations: Path | None) -> "Trust":
@@ -215,8 +240,11 @@ _SHOWN = 10
 def _tell(result: "Verification") -> None:
     render.say(f"{_VERDICTS[result.verdict]}\n")
     pairs: list[tuple[str, object]] = []
-    if result.kind == "export":
-        pairs.append(("rows", f"{result.rows}, {result.sealed} of them in their place in the log"))
+    if result.kind in ("export", "database"):
+        if result.kind == "database":
+            pairs.append(("database", result.subject))
+        what = "rows" if result.kind == "export" else "decisions"
+        pairs.append((what, f"{result.rows}, {result.sealed} of them in their place in the log"))
     if result.size is not None:
         pairs += [("log", f"{result.origin}, {wording.count(result.size, 'record')}"), ("root", result.root)]
     if result.key:

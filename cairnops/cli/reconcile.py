@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 import typer
 
 from cairnops.cli import exits, render, wording
-from cairnops.cli.common import JsonOption, WorkspaceOption, narrate
+from cairnops.cli.common import JsonOption, WorkspaceOption, existing, narrate
 
 if TYPE_CHECKING:
     from cairnops.analytics.reconcile_result import Finding, Reconciliation
-    from cairnops.workspace import Workspace
 
+#: The log that is a project and not a file; a file of that name is `./supabase`.
+_SUPABASE = "supabase"
 #: Findings of one kind in the table; the other formats have all.
 _SHOWN = 20
 
@@ -30,7 +31,8 @@ def reconcile(
         typer.Option(
             "--against",
             metavar="EXPORT",
-            help="Compare with this export (NDJSON, Parquet, a folder); may be repeated. Without it, the workspace.",
+            help="Compare with this export (NDJSON, Parquet, a folder), or with supabase, the project of the settings;"
+            " may be repeated. Without it, the workspace.",
             show_default=False,
         ),
     ] = None,
@@ -78,10 +80,22 @@ def reconcile(
     with ExitStack() as stack:
         opened = None
         if workspace is not None or not against:
-            opened = stack.enter_context(_workspace(workspace))
+            opened = stack.enter_context(
+                existing(workspace, hint="Name one with -w, or exports with --against.")
+            )
+        files, projects = [a for a in against or () if a != _SUPABASE], []
+        if files != list(against or ()):
+            from cairnops.connectors.supabase import Project
+            from cairnops.evidence.mirror import as_source
+            from cairnops.settings import Settings
+
+            wrong: list[int] = []
+            projects = [as_source(stack.enter_context(Project.of(Settings())), wrong)]
+            if wrong:
+                narrate(f"supabase: not the text that was hashed: {wording.count(len(wrong), 'decision')}")
         given: list[Path | BinaryIO] = [sys.stdin.buffer if str(w) == "-" else w for w in worksheet]
         result = reconciling.reconcile(
-            *given, against=against or (), workspace=opened, session=session, tolerance_s=tolerance
+            *given, against=files, more=projects, workspace=opened, session=session, tolerance_s=tolerance
         )
     texts = {
         "json": lambda: codec.dumps(result.to_dict()) + "\n",
@@ -100,25 +114,6 @@ def reconcile(
         render.raw(texts[chosen]())
     if result.exit_code:
         exits.leave(result.exit_code)
-
-
-def _workspace(path: Path | None) -> "Workspace":
-    """The workspace; comparing with one that is made on the spot would find every decision missing.
-
-    Raises:
-        NotFound: when there is none.
-    """
-    from cairnops.errors import NotFound
-    from cairnops.settings import Settings
-    from cairnops.workspace import Workspace
-
-    settings = Settings()
-    root = path or Path(settings["CAIRNOPS_HOME"])
-    if not (root / "cairnops.db").exists():
-        raise NotFound(
-            f"There is no workspace at {root}.", hint="Name one with -w, or exports with --against."
-        )
-    return Workspace.open(root, settings)
 
 
 def _tell(result: "Reconciliation", session: str) -> None:

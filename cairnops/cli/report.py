@@ -306,11 +306,10 @@ def _root(workspace: Path | None) -> Path:
 
 
 def case_address() -> str:
+    from cairnops.evidence import report
     from cairnops.settings import Settings
 
-    settings = Settings()
-    base = settings["CHATWOOT_BASE_URL"]
-    return f"{base}/app/accounts/{settings['CHATWOOT_ACCOUNT_ID']}/conversations/{{id}}" if base else ""
+    return report.case_address(Settings())
 
 
 def _leave(code: int) -> None:

@@ -1,7 +1,7 @@
 """`report html`: one page for everybody who will never open a terminal."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -70,9 +70,8 @@ def html(
 def _figures(
     what: list[str], session: str, title: str, policy: str, at: str, workspace: Path | None
 ) -> "Figures":
-    from cairnops.evidence import exports
+    from cairnops.analytics.inputs import Material
     from cairnops.evidence import report as pages
-    from cairnops.store.baselines import SqlBaselines
 
     paths = [Path(given) for given in what]
     if (
@@ -84,25 +83,16 @@ def _figures(
     ):
         session, paths = what[0], []
     chosen = report.chosen_policy(policy, workspace)
-    material = report.gathered(paths, session, workspace)
-    more: dict[str, Any] = {}
-    if paths:
-        sync = pages.summaries(paths, chosen)
-        title = title or (session or ", ".join(p.stem or p.name for p in paths[:3]))
-    else:
+    if not paths:
+        moment = report.moment(at, Material()) if at else None
         with opened(workspace) as w:
-            found = pages.summary_of_rows(exports.rows(w.ledger, "sync-events", session=session), chosen)
-            sync = [found] if found else []
-            more["baselines"] = SqlBaselines(w.ledger.engine).standing()
-            title = title or (
-                f"{w.sessions.get(session).title}: {session}" if session else "Everything in the workspace"
-            )
+            return pages.of_workspace(w, session, policy=chosen, at=moment, title=title)
+    material = report.gathered(paths, session, workspace)
     return pages.measure(
         material,
         chosen,
         report.moment(at, material),
-        title=title,
-        sync=sync,
+        title=title or (session or ", ".join(p.stem or p.name for p in paths[:3])),
+        sync=pages.summaries(paths, chosen),
         link=report.case_address(),
-        **more,
     )

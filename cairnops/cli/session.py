@@ -26,6 +26,12 @@ def start(
             "--participant", "-P", metavar="EMAIL[:ROLE]", help="Who takes part; repeat the option."
         ),
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="People work it in real time, from now; else scripts are played.")
+    ] = False,
+    exam: Annotated[
+        bool, typer.Option("--exam", help="No hints while a case is worked; the debrief tells all.")
+    ] = False,
     as_: ActorOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -46,7 +52,15 @@ def start(
     people = [participant(text) for text in participants or []]
     with opened(workspace) as w:
         who = actor(as_, w.settings)
-        held, fresh = begin(w, load_pack(pack), name, people, who)
+        held, fresh = begin(
+            w,
+            load_pack(pack),
+            name,
+            people,
+            who,
+            live=now() if live else None,
+            mode="exam" if exam else "practice",
+        )
         if not fresh:
             raise CairnError(
                 f"Session {name} is there already.", hint=f"cairnops session status {name}, or another name."
@@ -163,6 +177,8 @@ def _status(workspace: "Workspace", name: str) -> dict[str, Any]:
         "state": workspace.sessions.state(name),
         "title": held.title,
         "pack": held.pack,
+        "mode": held.mode,
+        "live": held.live,
         "startedAt": codec.stamp(held.started_at),
         "policy": {"profile": held.policy_profile, "hash": held.policy_hash},
         "flags": codec.record(held.flags),
@@ -215,7 +231,11 @@ def _board(data: dict[str, Any]) -> None:
     render.lines(
         [
             ("pack", data["pack"]),
-            ("starts", f"{wording.moment(data['startedAt'])} UTC by its own clock"),
+            (
+                "starts",
+                f"{wording.moment(data['startedAt'])} UTC{'' if data['live'] else ' by its own clock'}",
+            ),
+            ("kind", f"{'worked in real time' if data['live'] else 'scripts'}, {data['mode']}"),
             ("policy", f"{data['policy']['profile']}, hash {data['policy']['hash'][:16]}"),
             (
                 "flags",

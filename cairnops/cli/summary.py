@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cairnops.cli import exits, render, wording
+from cairnops.cli import render, wording
 
 if TYPE_CHECKING:
     from cairnops.analytics.summary import Summary
@@ -41,9 +41,14 @@ _HOURS_SHOWN = 12
 
 
 def show_summary(
-    file: Path, profile: str, tool: str, min_samples: int | None, workspace: Path | None, as_json: bool
-) -> None:
-    """Summarise a file under a profile and print it; ends with the verdict's exit code.
+    file: Path,
+    profile: str = "",
+    tool: str = "",
+    min_samples: int | None = None,
+    workspace: Path | None = None,
+    as_json: bool = False,
+) -> int:
+    """Summarise a file under a profile and print it; returns the verdict's exit code.
 
     Under `parity` the monitor's verdict counts when both tools are shown: the analyser has none.
 
@@ -71,14 +76,11 @@ def show_summary(
         chosen = {name: both[name] for name in both if tool in ("", name)}  # type: ignore[index]
         figures = {name: found.to_dict() for name, found in chosen.items()}
         render.emit(figures[tool] if tool else figures, as_json, lambda: _tell_legacy(chosen))
-        code = list(chosen.values())[-1].exit_code
-    else:
-        result = summary.summarize(file, measures=policy.measures, alerts=alerts)
-        thresholds = _Thresholds(policy.profile, set_by, policy.alerts.min_samples)
-        render.emit(result.to_dict(), as_json, lambda: _tell(result, thresholds))
-        code = result.exit_code
-    if code:
-        exits.leave(code)
+        return list(chosen.values())[-1].exit_code
+    result = summary.summarize(file, measures=policy.measures, alerts=alerts)
+    thresholds = _Thresholds(policy.profile, set_by, policy.alerts.min_samples)
+    render.emit(result.to_dict(), as_json, lambda: _tell(result, thresholds))
+    return result.exit_code
 
 
 class _Thresholds:

@@ -39,7 +39,7 @@ def init(
             [
                 ("workspace", root),
                 ("policy", f"{w.policy_file} (profile {w.policy.profile})"),
-                ("database", root / "cairnops.db"),
+                ("database", w.place),
                 ("key", f"{root / 'keys' / 'ledger.key'} (yours only; never copy it)"),
                 ("artifacts", w.artifacts),
                 ("next", "cairnops dryrun run --pack cx-escalations"),

@@ -9,8 +9,11 @@ from cairnops.domain.delivery import Claim, Effect, FinalStatus, Found, Result
 class Outbox(Protocol):
     """Claims and settlements; each is one transaction, and a settlement by anybody but the owner is refused."""
 
-    def claim(self, owner: str, *, now_ms: int, lease_ms: int) -> Claim | None:
-        """Take the next effect that is due, in order within its conversation; None when nothing is."""
+    def claim(self, owner: str, *, now_ms: int, lease_ms: int, per_second: int = 0) -> Claim | None:
+        """Take the next effect that is due and may be asked for now, in order within its conversation, or None."""
+
+    def hold(self, until_ms: int) -> None:
+        """Let no worker ask before then."""
 
     def next_due_ms(self) -> int | None:
         """When the next effect can be claimed (epoch milliseconds); None when all are finished."""

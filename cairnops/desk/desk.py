@@ -136,6 +136,34 @@ class Desk:
             return view
         raise StaleFacts
 
+    def look(self, conversation: str, *, session: str = "", suggestion: str = "") -> View:
+        """A case as it stands now, without opening it: nothing is recorded.
+
+        `suggestion` is the uid of one that was shown before.
+
+        Raises:
+            NotFound: when the conversation has not been observed.
+        """
+        facts = self.ledger.facts(
+            conversation, key="", suggestion=suggestion, session=session, flags=self.flags
+        )
+        return self._view(facts, Actor(email=""), self.clock())
+
+    def preview(self, request: Request) -> tuple[tuple[Verdict, ...], int]:
+        """What the request would meet now, and the version of the conversation that was judged; nothing is recorded.
+
+        Raises:
+            NotFound: when the conversation has not been observed.
+        """
+        facts = self.ledger.facts(
+            request.conversation,
+            key="",
+            suggestion=request.suggestion,
+            session=request.session,
+            flags=self.flags,
+        )
+        return guardrails.preview(facts, request, self.policy, self.clock()), facts.version
+
     def submit(self, request: Request) -> Receipt:
         """Load the facts, let the domain decide, commit what it decided; once, whatever the driver does.
 

@@ -133,6 +133,26 @@ def read_only(ask: Ask) -> str | None:
 
 
 @_refusal(
+    "conversation.claimed",
+    _ACTING,
+    title="Somebody else has the conversation open",
+    source="DESIGN: one operator action, one decision; two operators on one case",
+    way_out="Take another case, or wait until they let go of it.",
+)
+def conversation_claimed(ask: Ask) -> str | None:
+    """Only whoever has a conversation open acts on it, for as long as their lease runs.
+
+    A lease that nobody renews ends, so a closed tab holds nobody up.
+    """
+    claim = ask.facts.claim
+    if claim is None or claim.actor.email == ask.request.actor.email:
+        return None
+    if not claim.live(round(ask.now.timestamp() * 1000)):
+        return None
+    return f"{claim.actor.email} has had it open since {claim.since:%H:%M} UTC."
+
+
+@_refusal(
     "conversation.changed",
     _ACTING,
     title="The conversation changed since it was opened",

@@ -7,11 +7,12 @@ stands for the instant of the jump.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cairnops.domain.policy import BusinessHours
@@ -19,8 +20,8 @@ from cairnops.domain.policy import BusinessHours
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _WINDOW = re.compile(r"([0-9]{2}):([0-9]{2})-([0-9]{2}):([0-9]{2})")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
-_DAY = timedelta(days=1)
 
 #: Minutes after local midnight, start and end; the end may be 1440.
 _Window = tuple[int, int]
@@ -73,16 +74,15 @@ def open_seconds(start: datetime, end: datetime, hours: BusinessHours | None) ->
     Raises:
         ValueError: for an instant without a time zone, or hours that `check` refuses.
     """
-    start, end = _whole(start), _whole(end)
-    if end <= start:
-        return 0
     if hours is None:
-        return (end - start) // _SECOND
-    schedule = _schedule(hours)
-    total = timedelta(0)
-    for opens, closes in _openings(schedule, start, end):
-        total += max(min(closes, end) - max(opens, start), timedelta(0))
-    return total // _SECOND
+        return max(_second(end) - _second(start), 0)
+    first, last = _second(start), _second(end)
+    if last <= first:
+        return 0
+    schedule = _schedule(_Same(hours))
+    zone = _zone(schedule.zone)
+    years = range(start.astimezone(zone).year, end.astimezone(zone).year + 1)
+    return sum(year.until(last) - year.until(first) for year in (_year(schedule, y) for y in years))
 
 
 def add_open_seconds(start: datetime, seconds: int, hours: BusinessHours | None) -> datetime:
@@ -97,25 +97,32 @@ def add_open_seconds(start: datetime, seconds: int, hours: BusinessHours | None)
     """
     if seconds < 0:
         raise ValueError(f"cannot count {seconds} seconds forward")
-    whole = _whole(start)
+    _check_zone(start)
     try:
         if hours is None or seconds == 0:
-            return start.astimezone(UTC) + seconds * _SECOND
-        left = seconds * _SECOND
-        for opens, closes in _openings(_schedule(hours), whole, None):
-            begin = max(opens, whole)
-            if closes - begin >= left:
-                return begin + left
-            left -= max(closes - begin, timedelta(0))
+            return start.astimezone(UTC) + timedelta(seconds=seconds)
+        schedule, left = _schedule(_Same(hours)), seconds
+        for number in range(start.astimezone(_zone(schedule.zone)).year, MAXYEAR + 1):
+            year = _year(schedule, number)
+            gone = year.until(_second(start))
+            if gone + left <= year.total:
+                return _EPOCH + timedelta(seconds=year.reached(gone + left))
+            left -= year.total - gone
     except OverflowError:
         pass
     raise ValueError(f"{seconds} open seconds after {start.isoformat()} lie beyond the year 9999")
 
 
-def _whole(moment: datetime) -> datetime:
+def _second(moment: datetime) -> int:
+    """The whole second it lies in, since 1970."""
+    _check_zone(moment)
+    since = moment - _EPOCH
+    return since.days * 86400 + since.seconds
+
+
+def _check_zone(moment: datetime) -> None:
     if moment.tzinfo is None:
         raise ValueError(f"{moment.isoformat()} has no time zone; times are UTC")
-    return moment.astimezone(UTC).replace(microsecond=0)
 
 
 @lru_cache(maxsize=64)
@@ -140,7 +147,24 @@ def _window(text: str) -> tuple[_Window | None, str]:
     return (start, end), ""
 
 
-def _schedule(hours: BusinessHours) -> _Schedule:
+class _Same:
+    """Opening hours as a key: the same object, because what holds a dictionary has no hash."""
+
+    __slots__ = ("hours",)
+
+    def __init__(self, hours: BusinessHours):
+        self.hours = hours
+
+    def __hash__(self) -> int:
+        return id(self.hours)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.hours is self.hours
+
+
+@lru_cache(maxsize=64)
+def _schedule(same: _Same) -> _Schedule:
+    hours = same.hours
     return _parsed(hours.time_zone, tuple((day, tuple(windows)) for day, windows in hours.week.items()))
 
 
@@ -153,17 +177,43 @@ def _parsed(zone: str, week: tuple[tuple[str, tuple[str, ...]], ...]) -> _Schedu
     return _Schedule(zone, tuple(tuple(sorted(w for w in day if w)) for day in days))
 
 
-def _openings(schedule: _Schedule, start: datetime, end: datetime | None) -> Iterator[_Opening]:
-    """Openings in order of time from the day of `start` on; for ever when `end` is None."""
-    zone = _zone(schedule.zone)
-    day = start.astimezone(zone).date()
-    last = end.astimezone(zone).date() if end else date.max
-    while day <= last:
-        yield from _day(schedule.zone, schedule.week[day.weekday()], day)
-        day += _DAY
+class _Year:
+    """The openings of one year, added up; seconds since 1970."""
+
+    __slots__ = ("_after", "_closes", "_opens", "total")
+
+    def __init__(self, openings: Iterable[tuple[int, int]]):
+        spans = list(openings)
+        self._opens = [opens for opens, _ in spans]
+        self._closes = [closes for _, closes in spans]
+        #: Open seconds up to the end of each.
+        self._after = list(accumulate(closes - opens for opens, closes in spans))
+        self.total = self._after[-1] if spans else 0
+
+    def until(self, moment: int) -> int:
+        """Open seconds before that moment."""
+        place = bisect_right(self._opens, moment) - 1
+        if place < 0:
+            return 0
+        return self._after[place] - max(self._closes[place] - moment, 0)
+
+    def reached(self, seconds: int) -> int:
+        """The first moment by which so many (1 to `total`) have passed."""
+        place = bisect_left(self._after, seconds)
+        return self._closes[place] - (self._after[place] - seconds)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=256)
+def _year(schedule: _Schedule, year: int) -> _Year:
+    first, last = date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal()
+    days = map(date.fromordinal, range(first, last + 1))
+    return _Year(
+        (_second(opens), _second(closes))
+        for day in days
+        for opens, closes in _day(schedule.zone, schedule.week[day.weekday()], day)
+    )
+
+
 def _day(zone: str, windows: Sequence[_Window], day: date) -> tuple[_Opening, ...]:
     midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001  wall time, given its zone in _instant
     found = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from cairnops.domain import actions, delivery, guardrails, sla, suggestions
+from cairnops.domain import actions, delivery, duties, guardrails, sla, suggestions
 from cairnops.domain.rules import Rule, Severity
 
 
@@ -92,6 +92,7 @@ _CORE: tuple[tuple[Rule, Callable[..., Any]], ...] = (
     ),
     (actions.KEY_REUSED, actions.repeated),
     (actions.OVERRIDE_NOT_ALLOWED, actions.blocked),
+    (duties.NOT_ALLOWED, duties.refusal),
 )
 
 ENTRIES: tuple[Entry, ...] = (

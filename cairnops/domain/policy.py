@@ -189,6 +189,8 @@ class DeliveryPolicy:
     look_up: bool = True
     #: A Retry-After longer than this counts as this, milliseconds.
     retry_after_cap_ms: int = 30_000
+    #: How often all workers together may ask the help desk in a second; 0 sets no limit.
+    per_second: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

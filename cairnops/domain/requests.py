@@ -98,6 +98,24 @@ class Prior:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """Somebody has a conversation open: a lease, which ends by itself unless the browser tab renews it."""
+
+    conversation: str
+    actor: Actor
+    #: The browser tab that renews it.
+    tab: str
+    session: str
+    since: datetime
+    #: End of the lease, epoch milliseconds.
+    until_ms: int
+
+    def live(self, now_ms: int) -> bool:
+        """Whether the lease still runs; at its very end it does not."""
+        return now_ms < self.until_ms
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
     """One read of everything a decision depends on."""
 
@@ -113,6 +131,8 @@ class Facts:
     #: When this customer's other conversations were breached (UTC).
     other_breaches: tuple[datetime, ...] = ()
     session_started_at: datetime | None = None
+    #: Who has it open; the lease may have ended.
+    claim: Held | None = None
     prior: Prior | None = None
 
     def last_decision(self, action: Action) -> PastDecision | None:

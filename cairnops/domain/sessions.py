@@ -1,13 +1,17 @@
 """A training session: who takes part, what was switched on, what it runs, and whether it may go ahead."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Literal
 
 from cairnops.domain import gates
 from cairnops.domain.conversations import Actor
 from cairnops.domain.gates import GateResult, GateState, ProbeRecord
 from cairnops.domain.requests import Flags
+
+#: In an exam nobody is told what a guardrail is about, nor what good looks like, before the case is finished.
+Mode = Literal["practice", "exam"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +63,9 @@ class Session:
     checklist: tuple[Task, ...] = ()
     probes: tuple[str, ...] = ()
     gates: tuple[Gate, ...] = ()
+    mode: Mode = "practice"
+    #: People work it in real time, and `started_at` is when it really began; else scripts are played.
+    live: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +82,54 @@ class GateBoard:
             if grave in states:
                 return grave
         return GateState.GO
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """The room went to a part of the agenda: its place, from 0; the number of parts stands for the end."""
+
+    part: int
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """Where a room is on its agenda."""
+
+    #: None before the first part.
+    part: int | None
+    #: When it went there; None before the first part.
+    since: datetime | None = None
+    #: Seconds left of the part, negative when it takes too long; 0 before the first and after the last.
+    left_s: int = 0
+    #: Seconds by which this part will end later than planned, negative when earlier, if it takes what it may.
+    behind_s: int = 0
+    over: bool = False
+
+
+def running(agenda: Sequence[AgendaPart], turns: Sequence[Turn], now: datetime) -> Running:
+    """Where the room is at `now` (UTC), by the turns it took, oldest first.
+
+    The plan counts from the first turn and the part it went to; going back does not give time back.
+    """
+    if not turns:
+        return Running(part=None)
+    last = turns[-1]
+    if last.part >= len(agenda):
+        return Running(part=last.part, since=last.at, over=True)
+    first = turns[0]
+    planned = first.at + sum(
+        (timedelta(minutes=part.minutes) for part in agenda[min(first.part, last.part) : last.part + 1]),
+        timedelta(0),
+    )
+    due = last.at + timedelta(minutes=agenda[last.part].minutes)
+    return Running(
+        part=last.part,
+        since=last.at,
+        left_s=int((due - now).total_seconds()),
+        behind_s=int((max(due, now) - planned).total_seconds()),
+    )
 
 
 def board(session: Session, records: Iterable[ProbeRecord], now: datetime) -> GateBoard:

@@ -112,6 +112,7 @@ CLOCKS: tuple[ClockStart, ...] = (
 )
 
 _Span = tuple[datetime, datetime]
+_SECOND = timedelta(seconds=1)
 
 
 def read(conversation: Conversation, policy: SlaPolicy, now: datetime) -> Sla:
@@ -130,13 +131,17 @@ def read(conversation: Conversation, policy: SlaPolicy, now: datetime) -> Sla:
     Raises:
         ValueError: for opening hours that cannot be used, or a time without a zone.
     """
-    urgent = conversation.priority.casefold() in ("urgent", "high")
-    target = policy.priority_minutes if urgent else policy.minutes
-    return Sla(
-        target_minutes=target,
-        clock=policy.clock,
-        standings=tuple(_standing(clock, conversation, policy, target * 60, now) for clock in CLOCKS),
-    )
+    return _clocks(_Course(conversation, policy, now))
+
+
+def read_both(conversation: Conversation, policy: SlaPolicy, now: datetime) -> tuple[Sla, ResponseTimes]:
+    """What `read` and `responses` say, for little more than the price of one.
+
+    Raises:
+        ValueError: as they do.
+    """
+    course = _Course(conversation, policy, now)
+    return _clocks(course), _responses(course)
 
 
 def triage(conversation: Conversation, sla: Sla, policy: Policy, now: datetime) -> Priority | None:
@@ -181,26 +186,35 @@ def responses(conversation: Conversation, policy: SlaPolicy, now: datetime) -> R
     Raises:
         ValueError: for opening hours that cannot be used, or a time without a zone.
     """
-    resolved = _resolved_at(conversation, now)
+    return _responses(_Course(conversation, policy, now))
+
+
+def _responses(course: "_Course") -> ResponseTimes:
+    conversation, policy, resolved = course.conversation, course.policy, course.resolved
     waits: list[Wait] = []
-    for asked, reply in _turns(_said(conversation, now)):
+    for asked, reply in course.turns:
         target = policy.next_response_minutes if waits else policy.first_response_minutes
         end = reply
         if end is None and resolved and resolved >= asked:
             end = resolved
-        waits.append(_wait(conversation, policy, asked, end, target, now, answered=reply is not None))
+        waits.append(_wait(course, asked, end, target, answered=reply is not None))
     return ResponseTimes(
         first=waits[0] if waits else None,
         next=tuple(waits[1:]),
         resolution=_wait(
-            conversation,
-            policy,
-            conversation.created_at,
-            resolved,
-            policy.resolution_minutes,
-            now,
-            answered=False,
+            course, conversation.created_at, resolved, policy.resolution_minutes, answered=False
         ),
+    )
+
+
+def _clocks(course: "_Course") -> Sla:
+    conversation, policy = course.conversation, course.policy
+    urgent = conversation.priority.casefold() in ("urgent", "high")
+    target = policy.priority_minutes if urgent else policy.minutes
+    return Sla(
+        target_minutes=target,
+        clock=policy.clock,
+        standings=tuple(_standing(clock, course, target * 60) for clock in CLOCKS),
     )
 
 
@@ -208,35 +222,49 @@ def _breach_waits(standing: Standing) -> bool:
     return standing.breached and standing.stopped_at is None
 
 
-def _standing(
-    clock: ClockStart, conversation: Conversation, policy: SlaPolicy, target_s: int, now: datetime
-) -> Standing:
-    start, answer = _start_and_answer(clock, conversation, now)
+class _Course:
+    """How a conversation went up to a moment, worked out once for every clock and wait."""
+
+    __slots__ = ("conversation", "now", "policy", "resolved", "said", "turns")
+
+    def __init__(self, conversation: Conversation, policy: SlaPolicy, now: datetime):
+        self.conversation, self.policy, self.now = conversation, policy, now
+        #: Public messages up to then, oldest first; equal times keep the order they were read in.
+        self.said = [m for m in conversation.public_messages() if m.at <= now]
+        self.said.sort(key=_at)
+        self.turns = list(_turns(self.said))
+        self.resolved = _resolved_at(conversation, now)
+
+
+def _at(message: Message) -> datetime:
+    return message.at
+
+
+def _standing(clock: ClockStart, course: _Course, target_s: int) -> Standing:
+    start, answer = _start_and_answer(clock, course)
     if start is None:
-        return Standing(
-            clock=clock,
-            started_at=None,
-            due_at=None,
-            elapsed_s=0,
-            breached=False,
-            breached_at=None,
-            breach_age_s=0,
-        )
+        return _NOTHING_TO_COUNT[clock]
+    policy, now, resolved = course.policy, course.now, course.resolved
     stopped = answer if policy.stop_on == "first_operator_action" else None
-    resolved = _resolved_at(conversation, now)
-    ends = [now, *(t for t in (stopped, resolved) if t is not None and t >= start)]
-    end = min(ends)
-    elapsed = _counted(_running(conversation, policy, start, end), policy)
+    end = now
+    if stopped is not None and start <= stopped < end:
+        end = stopped
+    if resolved is not None and start <= resolved < end:
+        end = resolved
+    counted = _counted(course, start, end)
+    elapsed = sum(seconds for _, seconds in counted)
     breached = elapsed > target_s
+    if end is not now:
+        counted = _counted(course, start, now)
     breached_at = None
     if breached:
         # The target is reached at closing time or at the start of a pause, but passed only when the
         # clock runs again: look for the second after it.
-        breached_at = _reach(conversation, policy, start, target_s + 1, now) - timedelta(seconds=1)
+        breached_at = _reach(course, counted, start, target_s + 1) - _SECOND
     return Standing(
         clock=clock,
         started_at=start,
-        due_at=_reach(conversation, policy, start, target_s, now),
+        due_at=_reach(course, counted, start, target_s),
         elapsed_s=elapsed,
         breached=breached,
         breached_at=breached_at,
@@ -245,27 +273,33 @@ def _standing(
     )
 
 
-def _start_and_answer(
-    clock: ClockStart, conversation: Conversation, now: datetime
-) -> tuple[datetime | None, datetime | None]:
+_NOTHING_TO_COUNT = {
+    clock: Standing(
+        clock=clock,
+        started_at=None,
+        due_at=None,
+        elapsed_s=0,
+        breached=False,
+        breached_at=None,
+        breach_age_s=0,
+    )
+    for clock in CLOCKS
+}
+
+
+def _start_and_answer(clock: ClockStart, course: _Course) -> tuple[datetime | None, datetime | None]:
     """When a clock starts, and the team's first public message after that."""
-    said = _said(conversation, now)
-    created = conversation.created_at
+    said, turns = course.said, course.turns
+    created = course.conversation.created_at
     if clock == "conversation_created":
         replies = (m.at for m in said if m.author is Author.AGENT and m.at >= created)
         return created, next(replies, None)
-    turns = list(_turns(said))
-    if clock == "first_unanswered_customer_message":
-        return (turns[-1][0], None) if turns and turns[-1][1] is None else (None, None)
-    last = max((i for i, m in enumerate(said) if m.author is Author.CUSTOMER), default=None)
-    if last is None:
+    if not turns:
         return None, None
-    return said[last].at, turns[-1][1]
-
-
-def _said(conversation: Conversation, now: datetime) -> list[Message]:
-    """Public messages up to `now`, oldest first; equal times keep the order they were read in."""
-    return sorted((m for m in conversation.public_messages() if m.at <= now), key=lambda m: m.at)
+    asked, reply = turns[-1]
+    if clock == "first_unanswered_customer_message":
+        return (asked, None) if reply is None else (None, None)
+    return next(m.at for m in reversed(said) if m.author is Author.CUSTOMER), reply
 
 
 def _turns(said: list[Message]) -> Iterator[tuple[datetime, datetime | None]]:
@@ -291,54 +325,49 @@ def _resolved_at(conversation: Conversation, now: datetime) -> datetime | None:
     return max((m.at for m in conversation.messages if m.at <= now), default=conversation.created_at)
 
 
-def _running(conversation: Conversation, policy: SlaPolicy, start: datetime, end: datetime) -> list[_Span]:
+def _running(course: _Course, start: datetime, end: datetime) -> list[_Span]:
     """The parts of `start`..`end` outside pause statuses, oldest first."""
+    conversation, paused = course.conversation, course.policy.pause_statuses
+    if not conversation.status_changes:
+        return [(start, end)] if end > start and conversation.status.value not in paused else []
     spans: list[_Span] = []
     changes = sorted((c for c in conversation.status_changes if c.at < end), key=lambda c: c.at)
-    status = Status.OPEN if conversation.status_changes else conversation.status
-    since = start
+    status, since = Status.OPEN, start
     for change in changes:
-        if change.at > since and status.value not in policy.pause_statuses:
+        if change.at > since and status.value not in paused:
             spans.append((since, change.at))
         since, status = max(since, change.at), change.status
-    if end > since and status.value not in policy.pause_statuses:
+    if end > since and status.value not in paused:
         spans.append((since, end))
     return spans
 
 
-def _counted(spans: list[_Span], policy: SlaPolicy) -> int:
-    return sum(calendar.open_seconds(start, end, policy.business_hours) for start, end in spans)
+def _counted(course: _Course, start: datetime, end: datetime) -> list[tuple[datetime, int]]:
+    """Where each of those parts begins, and how many seconds of it count."""
+    hours = course.policy.business_hours
+    return [
+        (begin, calendar.open_seconds(begin, stop, hours)) for begin, stop in _running(course, start, end)
+    ]
 
 
-def _reach(
-    conversation: Conversation, policy: SlaPolicy, start: datetime, seconds: int, now: datetime
-) -> datetime:
+def _reach(course: _Course, counted: list[tuple[datetime, int]], start: datetime, seconds: int) -> datetime:
     """The first instant by which so many seconds have been counted since `start`."""
-    hours = policy.business_hours
+    hours = course.policy.business_hours
     left = seconds
-    for begin, end in _running(conversation, policy, start, now):
-        here = calendar.open_seconds(begin, end, hours)
+    for begin, here in counted:
         if left <= here:
             return calendar.add_open_seconds(begin, left, hours)
         left -= here
-    return calendar.add_open_seconds(max(start, now), left, hours)
+    return calendar.add_open_seconds(max(start, course.now), left, hours)
 
 
 def _wait(
-    conversation: Conversation,
-    policy: SlaPolicy,
-    start: datetime,
-    end: datetime | None,
-    target_minutes: int,
-    now: datetime,
-    *,
-    answered: bool,
+    course: _Course, start: datetime, end: datetime | None, target_minutes: int, *, answered: bool
 ) -> Wait:
-    spans = _running(conversation, policy, start, end or now)
     return Wait(
         started_at=start,
         ended_at=end,
-        seconds=_counted(spans, policy),
+        seconds=sum(seconds for _, seconds in _counted(course, start, end or course.now)),
         target_s=target_minutes * 60,
         answered=answered,
     )

@@ -322,12 +322,14 @@ def is_image(path: Path) -> bool:
 def _unfinished(
     workspace: Workspace, name: str, results: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, str]]:
-    """Scenarios somebody took up and that have no result."""
+    """Scenarios somebody took up and that have no result; a copy everybody shares has one by anybody's."""
     done = {(r["scenario"], r["operator"]) for r in results}
+    shared = {r["conversation"] for r in results}
     return [
         {"scenario": a["scenario"], "operator": a["operator"], "conversation": a["conversation_id"]}
         for a in workspace.sessions.assignments(name)
         if (a["scenario"], a["operator"]) not in done
+        and (a["operator"] or a["conversation_id"] not in shared)
     ]
 
 

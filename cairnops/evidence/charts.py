@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cairnops import codec
 from cairnops.errors import InputError
 
 VEGA_LITE = "6.4"
@@ -97,7 +98,8 @@ RATES = (
     ("overrideRate", "Block overridden", "overrides", "blocksMet"),
     ("escalationRate", "Escalated", "escalated", "handled"),
 )
-_WIDTH = 800
+#: How wide a chart is drawn, in points.
+WIDTH = 800
 #: Beyond this many spans a dot each is a blot, and only the percentiles are drawn.
 DOTS = 1500
 
@@ -211,7 +213,7 @@ def _outcomes(totals: Mapping[str, Any], targets: Mapping[str, int]) -> Chart:
         note=f"Targets: first response {targets['firstResponse']} min, next response"
         f" {targets['nextResponse']} min, resolution {targets['resolution']} min.",
         spec={
-            "width": _WIDTH,
+            "width": WIDTH,
             "height": {"step": 48},
             "data": {"values": rows},
             "encoding": {"y": {**y, "axis": {"labelFontSize": 13, "labelColor": _LIGHT["ink"]}}},
@@ -286,7 +288,7 @@ def _rate_bars(rows: list[dict[str, Any]], field: str, thresholds: Mapping[str, 
         {"at": thresholds["criticalAbove"], "word": "critical", "level": "critical"},
     ]
     return {
-        "width": _WIDTH,
+        "width": WIDTH,
         "height": {"step": 40},
         "data": {"values": rows},
         "encoding": {
@@ -384,7 +386,7 @@ def of_latency(latency: Mapping[str, Any]) -> list[Chart]:
         note=f"A dot a case; hollow ones still last. Thick mark: median, thin: 90th percentile (method"
         f" {latency['percentile']}), open ones at their age so far. Dashed: the policy’s target.",
         spec={
-            "width": _WIDTH,
+            "width": WIDTH,
             "height": {"step": 58},
             "data": {"values": marks},
             "encoding": {
@@ -450,7 +452,7 @@ def of_practice(practice: Mapping[str, Any]) -> list[Chart]:
         },
         {
             "mark": {"type": "text", "align": "left", "color": _LIGHT["ink"], "fontWeight": "bold",
-                     "x": _WIDTH + 14},
+                     "x": WIDTH + 14},
             "encoding": {"text": {"field": "said"}, "href": {"field": "href"}},
         },
     ]  # fmt: skip
@@ -469,7 +471,7 @@ def of_practice(practice: Mapping[str, Any]) -> list[Chart]:
         note=f"Bars: all; rings: one operator each. Shaded: the band in which escalations should lie,"
         f" {band[0]}–{band[1]}% of the cases decided on.",
         spec={
-            "width": _WIDTH,
+            "width": WIDTH,
             "height": {"step": 46},
             "data": {"values": whole},
             "encoding": {"y": {**y, "axis": {"labelColor": _LIGHT["ink"]}}},
@@ -495,21 +497,22 @@ def of_sync(sync: Mapping[str, Any], number: int = 1) -> list[Chart]:
         return []
     kinds = (("success", "good"), ("unknown", "wait"), ("failure", "bad"))
     rows = [
-        {"hour": h["hour"], "kind": kind, "count": h[kind], "place": place}
+        {"hour": h["hour"], "kind": kind, "count": h[kind], "place": place,
+         "href": f"#deliveries?class={kind}&hour={h['hour'][:13]}"}
         for h in hours
         for place, (kind, _) in enumerate(kinds)
         if h[kind]
-    ]
+    ]  # fmt: skip
     return [
         Chart(
             name="sync-hours" if number == 1 else f"sync-hours-{number}",
             title="Deliveries by hour",
             note="Sync events by outcome; hours are UTC.",
             spec={
-                "width": _WIDTH,
+                "width": WIDTH,
                 "height": 200,
                 "data": {"values": rows},
-                "mark": {"type": "bar", "cornerRadius": 1, **({"width": 22} if len(hours) < 12 else {})},
+                "mark": {"type": "bar", "cornerRadius": 1, "width": _bar_width(hours)},
                 "encoding": {
                     # UTC by name: a temporal axis without it shifts with the machine's own zone.
                     "x": {"field": "hour", "type": "temporal", "timeUnit": "utcyearmonthdatehours", "title": None,
@@ -519,10 +522,17 @@ def of_sync(sync: Mapping[str, Any], number: int = 1) -> list[Chart]:
                           "axis": {"tickMinStep": 1, "tickCount": 5}},
                     "color": _scale(kinds, "kind"),
                     "order": {"field": "place"},
+                    "href": {"field": "href"},
                 },
             },
         )
     ]  # fmt: skip
+
+
+def _bar_width(hours: Sequence[Mapping[str, Any]]) -> int:
+    """Points a bar may be wide so that the bars of two hours in a row do not cover each other."""
+    first, last = (codec.moment(hours[place]["hour"]) for place in (0, -1))
+    return max(3, min(22, round(0.8 * WIDTH / ((last - first).total_seconds() / 3600 + 1))))
 
 
 def token(text: str) -> str:

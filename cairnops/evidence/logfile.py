@@ -8,9 +8,12 @@ others are parsed.
 import json
 import re
 from binascii import hexlify
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
+from io import BytesIO
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +40,9 @@ _UNSPELLED = {
     lead: frozenset(c[1:] for c in _SPELLED.values() if c[:1] == lead)
     for lead in sorted({c[:1] for c in _SPELLED.values()})
 }
-_WIDTHS = {lead: len(next(iter(rests))) for lead, rests in _UNSPELLED.items()}
-_BY_NUMBER = frozenset([b"u"])
+#: The same with what begins an escape by number.
+_ODD = {**_UNSPELLED, b"\\": frozenset([b"u"])}
+_WIDTHS = {lead: len(next(iter(rests))) for lead, rests in _ODD.items()}
 _FIELDS = frozenset(f.name[:1] + f.name.title().replace("_", "")[1:] for f in fields(Decision))
 _KEPT = 50
 
@@ -204,10 +208,7 @@ class _Reader:
     def run(self, path: Path) -> None:
         number = 0
         for lines, odd in _lines(path):
-            if self._deep:
-                stops: Sequence[int] = range(len(lines))
-            else:
-                stops = _odd_ones(lines) if odd else ()
+            stops = range(len(lines)) if self._deep else odd
             at = 0
             for stop in (*stops, len(lines)):
                 while at < stop:
@@ -242,9 +243,11 @@ class _Reader:
             digits = len(str(due))
             count = min(len(lines) - done, order.end - due, 10**digits - due, self._stride)
             some = lines[done : done + count] if count < len(lines) else lines
-            cut = -_TAIL - digits
+            cut = -_TAIL - digits - 1
             hashes = [sha256(b"\x00%b}" % line[:cut]).digest() for line in some]
-            tails = [b',"leafHash":"%b","logIndex":%d}' % (hexlify(h), i) for i, h in enumerate(hashes, due)]
+            tails = [
+                b',"leafHash":"%b","logIndex":%d}\n' % (hexlify(h), i) for i, h in enumerate(hashes, due)
+            ]
             if [line[cut:] for line in some] != tails:
                 count = next(i for i in range(count) if some[i][cut:] != tails[i])
             self._block += hashes[:count]
@@ -258,11 +261,12 @@ class _Reader:
 
     def _judge(self, number: int, line: bytes) -> None:
         """The slow path: what is wrong with the line, if anything is."""
-        found = _anatomy(line)
+        found = _anatomy(line.removesuffix(b"\n"))
         out, fault = self._out, found.fault
         self._any_hash = self._any_hash or found.has_hash
         if fault is None and self._deep:
-            fault = self._deeper(found.text)
+            why, self._last_number = not_canonical(found.text, self._last_number)
+            fault = ("not-canonical", why) if why else None
         if fault is not None:
             out.tell(number, *fault)
         if found.index is None:
@@ -304,45 +308,61 @@ class _Reader:
         tree.extend(block)
         self._block = []
 
-    def _deeper(self, text: bytes) -> tuple[str, str] | None:
-        try:
-            data = json.loads(text, object_pairs_hook=_once)
-            same = rfc8785.dumps(data) == text
-        except _Twice as error:
-            return "not-canonical", f"the field {error} is there twice"
-        except (ValueError, RecursionError):
-            return "not-canonical", "the text is not a record at all, though it hashes right"
-        if not same:
-            return "not-canonical", "the text is not the one canonical text of its record (RFC 8785)"
-        if wrong := sorted(data.keys() ^ _FIELDS):
-            return "not-canonical", f"its fields are not those of a decision: {', '.join(wrong)}"
-        number = data["decisionId"]
-        if not isinstance(number, int) or number <= self._last_number:
-            return "not-canonical", f"decision {number} does not follow decision {self._last_number}"
-        self._last_number = number
-        return None
 
+def not_canonical(text: bytes, after: int) -> tuple[str, int]:
+    """Why a text that hashes right is still no proper record that follows the decision `after`; and its number.
 
-def _lines(path: Path) -> Iterator[tuple[list[bytes], bool]]:
-    """Lines without their ends, many at once; True with those that may hold a character the writer spells out."""
+    Nothing is said of one that is.
+    """
     try:
-        with path.open("rb") as file:
+        data = json.loads(text, object_pairs_hook=_once)
+        same = rfc8785.dumps(data) == text
+    except _Twice as error:
+        return f"the field {error} is there twice", after
+    except (ValueError, RecursionError):
+        return "the text is not a record at all, though it hashes right", after
+    if not same:
+        return "the text is not the one canonical text of its record (RFC 8785)", after
+    if wrong := sorted(data.keys() ^ _FIELDS):
+        return f"its fields are not those of a decision: {', '.join(wrong)}", after
+    number = data["decisionId"]
+    if not isinstance(number, int) or number <= after:
+        return f"decision {number} does not follow decision {after}", after
+    return "", number
+
+
+def _lines(path: Path) -> Iterator[tuple[list[bytes], Sequence[int]]]:
+    """Lines with their ends, many at once, and which of them may hold a character the writer spells out."""
+    try:
+        with path.open("rb", buffering=0) as file:
             rest: list[bytes] = []
             while chunk := file.read(_CHUNK):
-                lines = chunk.split(b"\n")
-                if len(lines) == 1:
-                    rest.append(chunk)
+                # Twice as fast as cutting at every line end.
+                lines = BytesIO(chunk).readlines()
+                places = list(_places(chunk, _ODD))
+                odd = _at(places, lines) if places else []
+                left = [] if lines[-1].endswith(b"\n") else [lines.pop()]
+                if not lines:
+                    rest += left
                     continue
-                lines[0] = b"".join((*rest, lines[0]))
-                rest = [lines.pop()]
-                # The pieces of a line that lies across chunks are looked at once they are together.
-                yield lines, _is_odd(chunk) or _is_odd(lines[0])
-            if any(rest):
-                yield [b"".join(rest)], True
+                if rest:
+                    # The pieces of a line that lies across chunks are looked at once they are together.
+                    lines[0] = b"".join((*rest, lines[0]))
+                    odd = ([0] if _some(_places(lines[0], _ODD)) else []) + [i for i in odd if i]
+                rest = left
+                yield lines, [i for i in odd if i < len(lines)]
+            if rest:
+                yield [b"".join(rest)], [0]
     except OSError as error:
         raise InputError(
             f"{path} cannot be read: {error.strerror or error}.", hint="Check the path and its permissions."
         ) from None
+
+
+def _at(places: Sequence[int], lines: Sequence[bytes]) -> list[int]:
+    """Which lines those places of their chunk are in."""
+    ends = list(accumulate(map(len, lines)))
+    return sorted({bisect_right(ends, place) for place in places})
 
 
 def _ends_whole(path: Path) -> bool:
@@ -351,37 +371,27 @@ def _ends_whole(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
-def _is_odd(data: bytes) -> bool:
-    """True when there is an escape by number, or a character the writer would have spelled as one."""
-    if b"\\" in data and _follows(data, b"\\", _BY_NUMBER, 1):
-        return True
-    return _has_unspelled(data)
-
-
-def _has_unspelled(data: bytes) -> bool:
-    return any(
-        lead in data and _follows(data, lead, rests, _WIDTHS[lead]) for lead, rests in _UNSPELLED.items()
-    )
-
-
-def _follows(data: bytes, lead: bytes, rests: frozenset[bytes], width: int) -> bool:
-    at = data.find(lead)
-    # One by one while there are few; a text full of them is cut up at once.
-    for _ in range(256):
+def _places(data: bytes, wanted: Mapping[bytes, frozenset[bytes]]) -> Iterator[int]:
+    """Where one of those bytes stands with what may follow it."""
+    for lead, rests in wanted.items():
+        width, at = _WIDTHS[lead], data.find(lead)
+        # One by one while there are few; a text full of them is cut up at once.
+        for _ in range(256):
+            if at < 0:
+                break
+            if data[at + 1 : at + 1 + width] in rests:
+                yield at
+            at = data.find(lead, at + 1)
         if at < 0:
-            return False
-        if data[at + 1 : at + 1 + width] in rests:
-            return True
-        at = data.find(lead, at + 1)
-    return at >= 0 and any(piece[:width] in rests for piece in data[at:].split(lead)[1:])
+            continue
+        for piece in data[at:].split(lead)[1:]:
+            if piece[:width] in rests:
+                yield at
+            at += 1 + len(piece)
 
 
-def _odd_ones(lines: Sequence[bytes]) -> list[int]:
-    return [
-        i
-        for i, line in enumerate(lines)
-        if (b"\\" in line or b"\x7f" in line or not line.isascii()) and _is_odd(line)
-    ]
+def _some(places: Iterator[int]) -> bool:
+    return next(places, None) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,7 +418,7 @@ def _anatomy(line: bytes) -> _Line:
 
 def canonical_text(raw: bytes) -> bytes | None:
     """The canonical text behind an export's spelling of it; None when the writer would have spelled it otherwise."""
-    if _has_unspelled(raw):
+    if _some(_places(raw, _UNSPELLED)):
         return None
     if b"\\u" not in raw:
         return raw
@@ -484,7 +494,7 @@ def record_at(path: Path, index: int) -> tuple[int | None, bytes, str]:
     number, alone = 0, b""
     for lines, _ in _lines(path):
         for line in lines:
-            number += 1
+            number, line = number + 1, line.removesuffix(b"\n")
             alone = line if number == 1 else b""
             if wanted in line[-40:] and (found := _anatomy(line)).index == index:
                 return number, found.digest, _fault(found)

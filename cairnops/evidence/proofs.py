@@ -42,7 +42,7 @@ class Verification:
     """What was checked, what is wrong, what is proved by it and what is not."""
 
     subject: str
-    #: export, inclusion or consistency.
+    #: export, inclusion, consistency or database.
     kind: str = "export"
     rows: int = 0
     sealed: int = 0
@@ -101,7 +101,7 @@ def verify_export(
     """
     out, trust = Verification(str(export)), trust or Trust()
     head, part = _signed_tree(out, checkpoint, extract, trust)
-    older = _older(out, trust, head)
+    older = older_heads(out, trust, head)
     held = None if head is None else part.held if part else ((0, head.size),) if head.size else ()
     scanned = logfile.scan(
         export,
@@ -147,12 +147,13 @@ def _signed_tree(
         head = head or Checkpoint(part.origin, part.size, part.root)
     if head is not None:
         for what, note in notes:
-            _signature(out, what, note, head.origin, trust)
+            check_signature(out, what, note, head.origin, trust)
         out.root = head.root.hex()
     return head, part
 
 
-def _signature(out: Verification, what: str, note: Note, origin: str, trust: Trust) -> None:
+def check_signature(out: Verification, what: str, note: Note, origin: str, trust: Trust) -> None:
+    """Say who signed the note, and whether somebody vouched for that key; a finding when nobody who should did."""
     text = trust.key or trust.beside
     if not text:
         return
@@ -185,7 +186,7 @@ def _rotations(out: Verification, trust: Trust) -> list[Note]:
         return []
 
 
-def _older(out: Verification, trust: Trust, head: Checkpoint | None) -> list[Checkpoint]:
+def older_heads(out: Verification, trust: Trust, head: Checkpoint | None) -> list[Checkpoint]:
     """Earlier checkpoints that speak of this log; one its key did not sign is a finding."""
     found: list[Checkpoint] = []
     for raw in trust.old:
@@ -328,8 +329,8 @@ def verify_proof(
         return out
     out.kind = "inclusion" if isinstance(read, Inclusion) else "consistency"
     out.size, out.origin, out.root = head.size, head.origin, head.root.hex()
-    _signature(out, "checkpoint", note, head.origin, trust)
-    older = _older(out, trust, head)
+    check_signature(out, "checkpoint", note, head.origin, trust)
+    older = older_heads(out, trust, head)
     if isinstance(read, Inclusion):
         _included(out, read, head, record)
     else:

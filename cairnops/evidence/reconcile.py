@@ -26,23 +26,26 @@ _SIBLING_LIMIT, _SIBLINGS = 16 * 1024 * 1024, 50
 def reconcile(
     *worksheets: str | Path | BinaryIO,
     against: Sequence[str | Path] = (),
+    more: Sequence[Source] = (),
     workspace: Workspace | None = None,
     session: str = "",
     scope: str = "ops",
     tolerance_s: float = TOLERANCE_MS / 1000,
     large: int = LARGE,
+    roots: Sequence[Path] | None = None,
 ) -> Reconciliation:
     """Hold worksheets (paths, or open binary streams of ids) against a workspace and any number of exports.
 
-    `against` takes NDJSON exports, folders of them, and Parquet files, folders or patterns. Links to evidence are
-    looked up beside their worksheet, and below the current folder.
+    `against` takes NDJSON exports, folders of them, and Parquet files, folders or patterns; `more`, logs that
+    are read already. Links to evidence are
+    looked up below `roots`; unless given, beside their worksheet and below the current folder.
 
     Raises:
         InputError: for a worksheet or an export that cannot be read, or no log to compare with.
         NotFound: when the workspace has no such session.
     """
     sheets = [read_sheet(source) for source in worksheets]
-    if workspace is None and not against:
+    if workspace is None and not against and not more:
         raise InputError(
             "There is nothing to compare the worksheet with.", hint="Name an export or a workspace."
         )
@@ -52,6 +55,7 @@ def reconcile(
             if session:
                 workspace.sessions.get(session)
             sources.append(of_workspace(workspace))
+        sources += more
         paths = list(_paths(against))
         for path in paths:
             sources.append(_named(open_source(path, stack, large=large), sources))
@@ -59,7 +63,9 @@ def reconcile(
             sheets, sources, session=session, scope=scope, tolerance_ms=round(tolerance_s * 1000)
         )
         result = result.with_findings(_latest(paths, sources))
-    proofs = [f for given, sheet in zip(worksheets, sheets, strict=True) for f in _evidence(given, sheet)]
+    proofs = [
+        f for given, sheet in zip(worksheets, sheets, strict=True) for f in _evidence(given, sheet, roots)
+    ]
     return result.with_findings(proofs)
 
 
@@ -229,10 +235,10 @@ def _beside(path: Path, paths: Sequence[str], given: dict[str, Source]) -> Itera
 # --- evidence -----------------------------------------------------------------------------------------------------
 
 
-def _evidence(given: str | Path | BinaryIO, sheet: Sheet) -> Iterator[Finding]:
+def _evidence(given: str | Path | BinaryIO, sheet: Sheet, roots: Sequence[Path] | None) -> Iterator[Finding]:
     """The links of a worksheet that do not hold."""
-    beside = [Path(given).parent] if isinstance(given, str | Path) else []
-    roots = [*beside, Path.cwd()]
+    if roots is None:
+        roots = [*([Path(given).parent] if isinstance(given, str | Path) else []), Path.cwd()]
     ids_of: dict[int, list[str]] = {}
     for row in sheet.rows:
         ids_of.setdefault(row.line, []).extend(i for i in (row.number, row.uid) if i)

@@ -64,13 +64,14 @@ def redact(
     at: datetime,
     secret: bytes,
     staff: bool = False,
-    hide_hashes: bool = False,
+    show_hashes: bool = False,
     replace: bool = False,
 ) -> Redaction:
     """Write a bundle in which customers are pseudonyms, and beside it the openings that prove what was withheld.
 
     `secret` (32 bytes from a random source) makes the commitments; `at` (UTC) is the bagging date. With `staff`
-    participants become pseudonyms too; with `hide_hashes` no leaf hash and no statement of the log is shown.
+    participants become pseudonyms too. Leaf hashes and the log's statements are left out as soon as one of them would
+    confirm a right guess of what was replaced, unless `show_hashes`; the openings prove the place in the log then.
 
     Raises:
         InputError: when the source is no bundle, or one redacted already, or a target cannot be written.
@@ -85,7 +86,7 @@ def redact(
                 f"{source} has {found.found} findings; it is not redacted.",
                 hint=f"cairnops evidence verify {source}",
             )
-        work = _Work(bag / bags.PAYLOAD, secret, staff=staff, hide=hide_hashes)
+        work = _Work(bag / bags.PAYLOAD, secret, staff=staff, show=show_hashes)
         work.original = found.fingerprint
         info = {
             "External-Identifier": found.session,
@@ -104,7 +105,7 @@ def redact(
         replaced=dict(work.names.counts),
         withheld=tuple(work.withheld),
         guessable=tuple(work.guessable),
-        hidden=hide_hashes,
+        hidden=work.hidden,
         left=tuple(work.left),
     )
 
@@ -126,13 +127,15 @@ def _check_targets(target: Path, openings: Path, replace: bool) -> None:
 class _Work:
     """One redaction: everything is read and replaced first, written afterwards."""
 
-    def __init__(self, root: Path, secret: bytes, *, staff: bool, hide: bool):
-        self.root, self._secret, self._staff, self._hide = root, secret, staff, hide
+    def __init__(self, root: Path, secret: bytes, *, staff: bool, show: bool):
+        self.root, self._secret, self._staff, self._show = root, secret, staff, show
         payload = payloads.payload(root)
         self._payload, self.index = payload, payload.index()
         self._paths: dict[str, str] = self.index["files"]
         self._session = payload.data(self._paths["session"], dict)
         self.original = ""
+        #: No leaf hash and no statement of the log is shown.
+        self.hidden = False
         self.names = self._pseudonyms()
         self.withheld: list[str] = []
         self.guessable: list[int] = []
@@ -159,10 +162,16 @@ class _Work:
         rows, text = self._payload.rows, self.names.text
         decisions = rows(self._paths["decisions"])
         shown = [self._decision(record) for record in decisions]
+        # One guess confirmed is enough; and the tree gives away any one leaf to whoever has the others.
+        self.hidden = bool(self.guessable) and not self._show
+        if self.hidden:
+            shown = [{**row, "leafHash": None} for row in shown]
+            for row in shown:
+                row.pop("logIndex", None)
         views = [row["view"] for row in shown]
         self._put("decisions", DECISIONS, shown)
         deliveries, events = rows(self._paths["sync-events"]), self._rows("events")
-        self._copy("sync-events", "summary", *(() if self._hide else redacted.STATEMENTS))
+        self._copy("sync-events", "summary", *(() if self.hidden else redacted.STATEMENTS))
         self._take("policy")
         self._put("conversations", self._paths["conversations"], self._rows("conversations"))
         self._put("events", self._paths["events"], events)
@@ -234,12 +243,12 @@ class _Work:
             {"uid": record["uid"], "salt": salt.hex(), "leafHash": leaf, "logIndex": index, "record": text}
         )
         out: dict[str, Any] = {
-            "leafHash": None if self._hide else leaf,
+            "leafHash": leaf,
             "commitment": redacted.commitment(salt, text),
             "withheld": ["/requestKey", *withheld],
             "view": view,
         }
-        return out if index is None or self._hide else {"logIndex": index, **out}
+        return out if index is None else {"logIndex": index, **out}
 
     def _salt(self, name: str) -> bytes:
         return hmac.new(self._secret, name.encode(), hashlib.sha256).digest()
@@ -262,7 +271,7 @@ class _Work:
         return {
             # A plain hash of the original would confirm a right guess of what was replaced in it.
             "original": redacted.commitment(self._salt("original"), self.original),
-            "hashes": "hidden" if self._hide else "shown",
+            "hashes": "hidden" if self.hidden else "shown",
             "guessable": list(self.guessable),
             "staff": "replaced" if self._staff else "kept",
             "withheldFiles": self._commitments(),
@@ -274,7 +283,7 @@ class _Work:
             **self.index,
             "kind": "redacted",
             "title": title.rpartition(": ")[0],
-            "sealed": None if self._hide else self.index["sealed"],
+            "sealed": None if self.hidden else self.index["sealed"],
             "unfinished": self.names.data(self.index["unfinished"], skip=_reference),
             "counts": {**self.index["counts"], "screenshots": 0},
             "files": self._files,

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from cairnops import __version__, codec
 from cairnops.analytics import inputs, latency, practice, sla, summary
 from cairnops.analytics.inputs import Material
 from cairnops.domain.policy import Policy
-from cairnops.evidence import charts, report_rows
+from cairnops.evidence import charts, exports, report_rows
 from cairnops.evidence.charts import Chart, token
 from cairnops.evidence.report_rows import (
     CLOCK_WORDS,
@@ -33,7 +34,11 @@ from cairnops.evidence.report_rows import (
     table,
     text,
 )  # fmt: skip
+from cairnops.evidence.report_tiles import Tile, tiles
+from cairnops.settings import Settings
+from cairnops.store.baselines import SqlBaselines
 from cairnops.telemetry.reader import read_lines
+from cairnops.workspace import Workspace, now
 
 #: What lies beside exports in a folder and is none.
 _NEVER = (".json", ".md", ".csv", ".txt", ".pub", ".key", ".html", ".zip")
@@ -86,6 +91,45 @@ def measure(
         sync=events,
         charts=tuple(drawn),
     )
+
+
+def of_workspace(
+    workspace: Workspace,
+    session: str = "",
+    *,
+    policy: Policy | None = None,
+    at: datetime | None = None,
+    title: str = "",
+) -> Figures:
+    """Everything a page says about the workspace, or one session of it.
+
+    The policy is the workspace's and the moment the newest in the data, unless they are given.
+
+    Raises:
+        NotFound: for a session the workspace does not have.
+    """
+    chosen = policy or workspace.policy
+    name = f"{workspace.sessions.get(session).title}: {session}" if session else "Everything in the workspace"
+    events = exports.rows(workspace.ledger, "sync-events", session=session)
+    kinds: tuple[exports.Shape, ...] = ("decisions", "conversations")
+    others = (row for kind in kinds for row in exports.rows(workspace.ledger, kind, session=session))
+    material = inputs.of_rows(chain(others, events))
+    found = summary_of_rows(events, chosen)
+    return measure(
+        material.of_session(session) if session else material,
+        chosen,
+        at or material.newest or now(),
+        title=title or name,
+        sync=[found] if found else [],
+        baselines=SqlBaselines(workspace.ledger.engine).standing(),
+        link=case_address(workspace.settings),
+    )
+
+
+def case_address(settings: Settings) -> str:
+    """The address of a conversation in the help desk, with `{id}` in it; empty when that is the simulator."""
+    base = settings["CHATWOOT_BASE_URL"]
+    return f"{base}/app/accounts/{settings['CHATWOOT_ACCOUNT_ID']}/conversations/{{id}}" if base else ""
 
 
 def summaries(paths: Iterable[Path], policy: Policy) -> list[dict[str, Any]]:
@@ -198,113 +242,15 @@ class _Page:
             f'<header><div><p class="kind">Escalation desk report</p><h1>{e(f.title)}</h1><p class="facts">'
             + "".join(f"<span>{e(k)} <b>{e(v)}</b></span>" for k, v in facts)
             + f'</p><ul class="verdicts">{items}</ul></div></header>'
-            f'<nav aria-label="Parts"><div>{nav}</div></nav><main><div class="tiles">{"".join(self._tiles())}</div>'
+            f'<nav aria-label="Parts"><div>{nav}</div></nav><main><div class="tiles">'
+            f"{''.join(map(self._tile, tiles(self.f)))}</div>"
         )
 
-    def _tiles(self) -> Iterable[str]:
-        t, v, p = self.f.sla["totals"], self.f.sla["verdict"], self.f.practice["totals"]
-        first, limits = t["firstResponse"], v["thresholds"]
-        waits = self.f.sla["waitsSeconds"]["firstResponse"]
-        if t["conversations"]:
-            yield self._tile(
-                "Breached, of open conversations",
-                t["breachRate"],
-                t["breachedOpen"],
-                t["open"],
-                "breached",
-                "#conversations?breached=yes&open=yes",
-                f"Clock in force. Warning above {percent(limits['warnAbove'])}, critical above"
-                f" {percent(limits['criticalAbove'])}.",
-                v["status"],
-            )
-            yield self._tile(
-                "First response late",
-                first["missedRate"],
-                first["missed"] + first["overdue"],
-                first["denominator"],
-                "decided waits",
-                "#conversations?firstResponse=missed|overdue",
-                f"Target {span(self.f.sla['targetsMinutes']['firstResponse'] * 60)}; unanswered ones count once late.",
-            )
-        if waits["count"]:
-            yield self._tile_of(
-                "Median first response",
-                ("≥ " if waits["open"] else "") + span(waits["atLeast"]["p50"]),
-                self.links.link("#conversations?asked=yes", f"{waits['count']} waits", waits["count"]),
-                f"Method {waits['method']}; {waits['open']} still open, at their age so far.",
-            )
-        if p["handled"]:
-            low, high = self.f.practice["escalationBand"]["percent"]
-            yield self._tile(
-                "Escalated",
-                p["escalationRate"],
-                p["escalated"],
-                p["handled"],
-                "conversations decided on",
-                charts.HREFS["escalationRate"],
-                f"Band {low}–{high}%: {self.f.practice['escalationBand']['verdict']}.",
-            )
-        if p["repliesFromSuggestion"]:
-            yield self._tile(
-                "Suggestions edited",
-                p["editRate"],
-                p["edited"],
-                p["repliesFromSuggestion"],
-                "replies from a suggestion",
-                charts.HREFS["editRate"],
-                f"{p['rewritten']} of them written anew.",
-            )
-        if p["openings"]:
-            yield self._tile(
-                "Nothing suggested",
-                p["abstainRate"],
-                p["abstained"],
-                p["openings"],
-                "openings of a case",
-                charts.HREFS["abstainRate"],
-                f"{p['shownAi']} shown by the AI, {p['shownTemplate']} from a template.",
-            )
-        if p["answered"]:
-            yield self._tile(
-                "Right or acceptable answers",
-                p["accuracy"],
-                p["right"] + p["acceptable"],
-                p["answered"],
-                "scenarios",
-                "#runs?answer=right|acceptable",
-                "Scenarios with an answer key.",
-            )
-        for s in self.f.sync[:1]:
-            totals, limits = s["totals"], s["alert"]["thresholds"]
-            of = (
-                totals["success"] + totals["failure"]
-                if totals["failureDenominator"] == "known"
-                else totals["records"]
-            )
-            yield self._tile(
-                "Deliveries failed",
-                totals["failureRate"],
-                totals["failure"],
-                of,
-                f"{totals['failureDenominator']} outcomes",
-                "#deliveries?class=failure",
-                f"Warning above {percent(limits['failureRateWarn'])}, alert above"
-                f" {percent(limits['failureRateAlert'])}.",
-                s["alert"]["status"],
-                exact=False,
-            )
-
-    def _tile(
-        self, name: str, rate: float | None, part: int, whole: int, of: str, href: str, note: str, status: str = "",
-        *, exact: bool = True,
-    ) -> str:  # fmt: skip
-        figure = self.links.link(href, f"{part:,} of {whole:,}", part if exact else None)
-        return self._tile_of(name, percent(rate), f"{figure} {e(of)}", note, status)
-
-    def _tile_of(self, name: str, big: str, of: str, note: str, status: str = "") -> str:
+    def _tile(self, tile: Tile) -> str:
+        figure = self.links.link(tile.href, tile.count, tile.rows) + (f" {e(tile.of)}" if tile.of else "")
         return (
-            f'<div class="tile {e(status)}"><h3>{e(name)}</h3><span class="big">{e(big)}</span>'
-            f'<span class="of">{of}</span><p class="note">{e(note)}</p></div>'
+            f'<div class="tile {e(tile.status)}"><h3>{e(tile.name)}</h3><span class="big">{e(tile.big)}</span>'
+            f'<span class="of">{figure}</span><p class="note">{e(tile.note)}</p></div>'
         )
 
     def _sla(self) -> str:

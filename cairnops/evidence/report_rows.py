@@ -156,11 +156,12 @@ class Rows:
 
 
 def _tokens(tokens: Mapping[str, object]) -> str:
-    out = []
-    for name, value in tokens.items():
-        word = ("yes" if value else "no") if isinstance(value, bool) else token(str(value))
-        out.append(f"{name}={word}")
-    return html.escape(" ".join(out))
+    return html.escape(" ".join(f"{name}={word(value)}" for name, value in tokens.items()))
+
+
+def word(value: object) -> str:
+    """What a row is found by, as it stands in an anchor."""
+    return ("yes" if value else "no") if isinstance(value, bool) else token(str(value))
 
 
 class Links:
@@ -351,7 +352,7 @@ def deliveries(f: "Figures", links: Links) -> Rows:
                 text(d.status),
                 text("yes" if d.delivered else "no"),
             ],
-            **{"class": kind},
+            **{"class": kind, "hour": codec.stamp(d.at)[:13] if d.at else ""},
         )
     return out
 

@@ -65,7 +65,7 @@ def rows(workspace: Workspace, session: str) -> list[Row]:
             sla=_timer_at(workspace, n["conversation_id"], codec.moment(n["at"])),
             decision="—",
             outcome="; ".join(part for part in (n["outcome"], n["note"]) if part),
-            follow_up=f"{n['owner']} by {n['due']}" if n["owner"] else "",
+            follow_up=" by ".join(part for part in (n["owner"], n["due"]) if part),
         )
         for n in workspace.sessions.notes(session)
     ]
@@ -107,9 +107,13 @@ def markdown(title: str, rows: list[Row]) -> str:
         "| " + " | ".join(COLUMNS) + " |",
         "|" + " --- |" * len(COLUMNS),
     ]
-    for number, row in enumerate(rows, 1):
-        lines.append("| " + " | ".join(inert.markdown_cell(value) for value in _values(number, row)) + " |")
+    lines += [line(number, row) for number, row in enumerate(rows, 1)]
     return "\n".join(lines) + "\n"
+
+
+def line(number: int, row: Row) -> str:
+    """One row of the table, to be pasted into a worksheet that is filled by hand."""
+    return "| " + " | ".join(inert.markdown_cell(value) for value in _values(number, row)) + " |"
 
 
 def as_csv(rows: list[Row]) -> str:

@@ -13,10 +13,10 @@ from cairnops import codec
 from cairnops.connectors.chatwoot.admin import SimulatorAdmin
 from cairnops.connectors.chatwoot.client import ChatwootClient
 from cairnops.desk.desk import Desk, Receipt, View
-from cairnops.domain.conversations import Actor, Author, Conversation, Message, Role, Status, StatusChange
-from cairnops.domain.requests import Action, Flags, FollowUp, Request
+from cairnops.domain.conversations import Actor, Author, Conversation, Role
+from cairnops.domain.requests import Action, FollowUp, Request
 from cairnops.domain.sessions import Session
-from cairnops.domain.suggestions import AiDraft
+from cairnops.scenarios import casting
 from cairnops.scenarios.model import Pack, Scenario, Step
 from cairnops.scenarios.scoring import (
     Done,
@@ -29,7 +29,6 @@ from cairnops.scenarios.scoring import (
     Score,
     score,
 )
-from cairnops.scenarios.sessions import flag_caps
 from cairnops.store.sessions import Noted
 from cairnops.workspace import Remote, Workspace
 
@@ -64,6 +63,7 @@ class Result:
 
     scenario: Scenario
     conversation: str
+    done: Done
     score: Score
     decisions: tuple[dict[str, Any], ...]
     deliveries: tuple[dict[str, Any], ...]
@@ -135,27 +135,13 @@ class Runner:
         start = self._pack.begins(scenario.id)
         self._clock.at = start
         conversation = self._workspace.sessions.assign(
-            self._session.name, scenario.id, self._operator.email, scenario.world.conversation.id
-        )
-        mine = _cast(scenario, conversation)
-        flags = mine.flags_under(self._pack.flags)
-        caps = flag_caps(self._workspace)
-        desk = self._workspace.desk(
-            self._clock,
-            Flags(
-                modal_approvals=flags.modal_approvals and caps.modal_approvals,
-                ai_escalations=flags.ai_escalations and caps.ai_escalations,
-            ),
-        )
+            self._session.name, scenario.id, self._operator.email, scenario.world.conversation.id, start
+        )[0]
+        mine = casting.cast(scenario, conversation)
+        desk = self._workspace.desk(self._clock, casting.flags(self._workspace, mine, self._pack.flags))
         stage = _Stage(scenario=mine, start=start, conversation=conversation, desk=desk)
         await self._admin.set_now(start)
-        if not await self._admin.has(conversation):
-            for earlier in _earlier(mine, start):
-                if not await self._admin.has(earlier.id):
-                    await self._admin.seed(earlier)
-                desk.observe(await self._client.conversation(earlier.id), self._operator)
-            faults = [f.fault(int(conversation)) for f in mine.world.faults]
-            await self._admin.seed(mine.conversation(start), faults)
+        await casting.place(self._admin, self._client, desk, mine, start, self._operator)
         if self._workspace.ledger.conversation(conversation) is None:
             await self._refresh(stage)
         return stage
@@ -195,22 +181,12 @@ class Runner:
     async def _open(self, stage: _Stage, actor: Actor, key: str) -> None:
         if not self._workspace.ledger.known(key):
             await self._refresh(stage)
-        draft = stage.scenario.world.suggestion
         stage.view = stage.desk.open(
             stage.conversation,
             actor,
             key=key,
             session=self._session.name,
-            draft=AiDraft(
-                text=draft.text,
-                template_id=draft.template,
-                sources=draft.sources,
-                index_generated_at=stage.start + draft.index_generated
-                if draft.index_generated is not None
-                else None,
-            )
-            if draft
-            else None,
+            draft=casting.draft(stage.scenario, stage.start),
         )
         shown = stage.view.suggestion
         what = f"{shown.source.value} suggestion {shown.template_id}" if shown else "no suggestion"
@@ -359,21 +335,35 @@ def read_back(
     operator: Actor,
     found: Conversation,
     start: datetime,
+    *,
+    scripted: bool = True,
 ) -> Result:
-    """What the ledger and the help desk say about one scenario, and how it is judged."""
+    """What the ledger and the help desk say about one scenario, and how it is judged.
+
+    A script has every part played, whoever's it is. Of free practice only what this operator did counts, and
+    their time runs from when they first opened the case: others may have had theirs at the same moment.
+    """
     ledger = workspace.ledger
     decisions = ledger.decisions(session=session, conversation=found.id)
     deliveries = ledger.deliveries(session=session, conversation=found.id)
     follow_ups = ledger.follow_ups(session=session, conversation=found.id)
     events = ledger.events(conversation=found.id)
+    if not scripted:
+        decisions = [d for d in decisions if d["actor"]["email"] == operator.email]
+        events = [e for e in events if e["actor"] == operator.email]
+        own = {d["uid"] for d in decisions} | {""}
+        deliveries = [d for d in deliveries if d["decision"] in own]
+        follow_ups = [f for f in follow_ups if f["decision_uid"] in own]
     notes = workspace.sessions.notes(session, scenario.id, operator.email)
     shown = [e for e in events if e["kind"] in ("suggestion.shown", "suggestion.withheld")]
-    steps = [e for e in events if e["key"] and e["session"] == session and e["kind"] not in _WORKER_EVENTS]
+    steps = [e for e in events if e["key"] and e["session"] == session and e["kind"] not in NOT_STEPS]
     first = shown[0]["body"] if shown else {}
     standings = {s["clock"]: s["breached"] for s in first.get("sla", {}).get("standings", ())}
     last = max((codec.moment(e["at"]) for e in steps), default=start)
+    begun = codec.moment(shown[0]["at"]) if shown and not scripted else start
     done = Done(
         operator=operator.email,
+        scripted=scripted,
         steps=len(steps) + len(notes),
         decisions=tuple(
             DoneDecision(
@@ -425,11 +415,12 @@ def read_back(
         priority=(first["priority"] or "none") if first else "",
         breached_created=standings.get("conversation_created"),
         breached_last_customer=standings.get("last_customer_message"),
-        elapsed_minutes=(last - start).total_seconds() / 60,
+        elapsed_minutes=(last - begun).total_seconds() / 60,
     )
     return Result(
         scenario=scenario,
         conversation=found.id,
+        done=done,
         score=score(scenario, done),
         decisions=tuple(decisions),
         deliveries=tuple(deliveries),
@@ -438,63 +429,14 @@ def read_back(
     )
 
 
-def _cast(scenario: Scenario, conversation: str) -> Scenario:
-    """The scenario on the conversation it was given.
-
-    Played a second time, the customer is somebody else of the same name: what one rehearsal kept waiting
-    is no history of the next.
-    """
-    world = scenario.world
-    given = world.conversation.model_copy(update={"id": conversation})
-    customer = world.customer
-    nth = conversation.removesuffix(world.conversation.id)
-    if nth:
-        name, _, domain = customer.email.partition("@")
-        customer = customer.model_copy(update={"email": f"{name}+{nth}@{domain}"})
-    return scenario.model_copy(
-        update={"world": world.model_copy(update={"conversation": given, "customer": customer})}
-    )
-
-
-_WORKER_EVENTS = ("effect.delivered", "effect.failed", "effect.looked_up")
+#: Events under a key that nobody at the desk caused.
+NOT_STEPS = ("effect.delivered", "effect.failed", "effect.looked_up", "scenario.seeded", "cue.played")
 
 
 def _suggestion_shown(workspace: Workspace, event: dict[str, Any]) -> DoneSuggestion:
     body = event["body"]
     shown = workspace.ledger.suggestion(body["uid"]) if body["uid"] else None
     return DoneSuggestion(template=body["template"], source=body["source"], text=shown.text if shown else "")
-
-
-def _earlier(scenario: Scenario, start: datetime) -> Sequence[Conversation]:
-    """The same customer's earlier conversations, each answered four hours late and closed since."""
-    out = []
-    for number, breach in enumerate(scenario.world.history.breaches, 1):
-        created = start - timedelta(days=breach.days_ago, minutes=-number)
-        key = f"{scenario.world.conversation.id}0{number}"
-        said = (
-            (Author.CUSTOMER, timedelta(0), "Is anybody there?"),
-            (Author.AGENT, timedelta(hours=4), "Sorry for the wait. This is settled now."),
-        )
-        if created + timedelta(hours=5) >= start:
-            said = said[:1]
-        closed = len(said) == 2
-        out.append(
-            Conversation(
-                id=key,
-                customer=scenario.world.customer.name,
-                customer_key=scenario.world.customer.email,
-                status=Status.RESOLVED if closed else Status.OPEN,
-                created_at=created,
-                messages=tuple(
-                    Message(id=f"{key}{place:03d}", author=author, text=text, at=created + after)
-                    for place, (author, after, text) in enumerate(said, 1)
-                ),
-                status_changes=(StatusChange(status=Status.RESOLVED, at=created + timedelta(hours=5)),)
-                if closed
-                else (),
-            )
-        )
-    return out
 
 
 async def run(

@@ -5,10 +5,11 @@ everything.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from cairnops import codec
 from cairnops.domain import edits
 from cairnops.scenarios.model import ExpectedDecision, Scenario, Seen, Verb
 
@@ -203,6 +204,12 @@ def score(scenario: Scenario, done: Done) -> Score:
     )
 
 
+def of_record(kept: Mapping[str, Any]) -> Score:
+    """The score a run was kept with, of the record `codec.record` made of it."""
+    fields = {name: value for name, value in kept.items() if name != "textDistance"}
+    return codec.read(Score, fields | {"text_distance": kept["textDistance"]})
+
+
 def readiness(scores: Iterable[Score], operator: str) -> Readiness:
     """The readiness of one operator over scores in the order they were made.
 
@@ -295,16 +302,21 @@ def _parts(scenario: Scenario, done: Done) -> Iterator[tuple[str, int, int]]:
         yield "text", round(WEIGHTS["text"] * _text_share(scenario, done)), WEIGHTS["text"]
     needed = len(scenario.expect.refused) if done.scripted else 0
     needless = max(len(done.refusals) - needed, 0)
-    yield "guardrails", max(WEIGHTS["guardrails"] - 10 * needless, 0), WEIGHTS["guardrails"]
+    # Whoever never opened the case was neither careful nor quick.
+    worked = bool(done.steps or done.decisions)
+    careful = max(WEIGHTS["guardrails"] - 10 * needless, 0)
+    yield "guardrails", careful if worked else 0, WEIGHTS["guardrails"]
     if _note_wanted(scenario):
         noted = any(d.note.strip() for d in done.decisions) or any(
             d.effect == "note" for d in done.deliveries
         )
         yield "note", WEIGHTS["note"] if noted else 0, WEIGHTS["note"]
     limit = scenario.time_limit_minutes
-    waited = sum(step.wait.total_seconds() for step in scenario.script if step.wait) / 60
+    waits = (step.wait.total_seconds() for step in scenario.script if step.wait)
+    # Nobody sits through a script's waits in practice: there time only ever runs as it runs.
+    waited = sum(waits) / 60 if done.scripted else 0
     late = max(done.elapsed_minutes - waited - limit, 0) / limit
-    yield "time", round(WEIGHTS["time"] * max(1 - late, 0)), WEIGHTS["time"]
+    yield "time", round(WEIGHTS["time"] * max(1 - late, 0)) if worked else 0, WEIGHTS["time"]
 
 
 def _text_share(scenario: Scenario, done: Done) -> float:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,10 +12,11 @@ from cairnops import codec
 from cairnops.domain.conversations import Actor
 from cairnops.domain.gates import ProbeRecord
 from cairnops.domain.requests import Flags
-from cairnops.domain.sessions import AgendaPart, Gate, Session, Task
-from cairnops.errors import CairnError, InputError
+from cairnops.domain.sessions import AgendaPart, Gate, Mode, Session, Task
+from cairnops.errors import CairnError, InputError, PackError
+from cairnops.scenarios.loader import load_pack
 from cairnops.scenarios.model import Pack
-from cairnops.workspace import Workspace
+from cairnops.workspace import Remote, Workspace
 
 
 def check_name(name: str) -> str:
@@ -32,11 +34,21 @@ def check_name(name: str) -> str:
 
 
 def begin(
-    workspace: Workspace, pack: Pack, name: str, participants: Sequence[Actor], actor: Actor
+    workspace: Workspace,
+    pack: Pack,
+    name: str,
+    participants: Sequence[Actor],
+    actor: Actor,
+    *,
+    live: datetime | None = None,
+    mode: Mode = "practice",
+    flags: Flags | None = None,
 ) -> tuple[Session, bool]:
     """The session of that name, started from the pack when there is none; the second value says which.
 
     Without a name it is the pack's own, or the first of `name-2`, `name-3`, … that is free or fits.
+    `live` is the moment (UTC) a session that people work in real time begins; without it, scripts are
+    played in the session by the pack's own clock. `flags` switch off what the pack would have on.
 
     Raises:
         CairnError: when a session of that name is closed, or ran another pack, another text of it, or
@@ -46,12 +58,18 @@ def begin(
     if name:
         check_name(name)
     wanted = _session(workspace, pack, name, participants)
+    if live is not None:
+        wanted = replace(wanted, live=True, started_at=live)
+    wanted = replace(wanted, mode=mode, flags=_both(wanted.flags, flags or Flags(ai_escalations=True)))
     number = 1
     while not name and _unfit(workspace, replace(wanted, name=_numbered(pack.id, number))):
         number += 1
     wanted = replace(wanted, name=name or _numbered(pack.id, number))
     if problem := _unfit(workspace, wanted):
         raise CairnError(f"Session {wanted.name} {problem}.", hint="Choose another --session name.")
+    workspace.sessions.keep_pack(
+        wanted.pack_digest, pack.id, pack.model_dump_json(by_alias=True, exclude_none=True)
+    )
     fresh = workspace.sessions.start(wanted, actor)
     for participant in participants:
         workspace.sessions.join(wanted.name, participant, wanted.started_at)
@@ -78,7 +96,34 @@ def _unfit(workspace: Workspace, wanted: Session) -> str:
         return "was started under another policy"
     if there.flags != wanted.flags:
         return "was started with other flags"
+    if there.live != wanted.live:
+        return "is worked in real time" if there.live else "plays scripts, by its pack's own clock"
+    if there.mode != wanted.mode:
+        return f"is {'an exam' if there.mode == 'exam' else 'no exam'}"
     return ""
+
+
+#: Packs that were read, by digest: the same digest is the same text.
+_PACKS: dict[str, Pack] = {}
+
+
+def pack_of(workspace: Workspace, session: Session) -> Pack:
+    """The pack exactly as the session runs it, whatever has become of its file since.
+
+    Raises:
+        PackError: when its text was not kept and no pack that ships is it.
+    """
+    known = _PACKS.get(session.pack_digest)
+    if known is None:
+        kept = workspace.sessions.pack(session.pack_digest)
+        known = Pack.model_validate_json(kept) if kept else load_pack(session.pack)
+        if codec.digest(known.model_dump_json()) != session.pack_digest:
+            raise PackError(
+                f"Session {session.name} runs a text of {session.pack} that is gone.",
+                hint="Start a new session with the text there is now.",
+            )
+        _PACKS[session.pack_digest] = known
+    return known
 
 
 def flag_caps(workspace: Workspace) -> Flags:
@@ -90,8 +135,15 @@ def flag_caps(workspace: Workspace) -> Flags:
     )
 
 
+def _both(one: Flags, other: Flags) -> Flags:
+    return Flags(
+        modal_approvals=one.modal_approvals and other.modal_approvals,
+        ai_escalations=one.ai_escalations and other.ai_escalations,
+    )
+
+
 def _session(workspace: Workspace, pack: Pack, name: str, participants: Sequence[Actor]) -> Session:
-    caps = flag_caps(workspace)
+    asked = Flags(modal_approvals=pack.flags.modal_approvals, ai_escalations=pack.flags.ai_escalations)
     return Session(
         name=name,
         pack=pack.id,
@@ -99,10 +151,7 @@ def _session(workspace: Workspace, pack: Pack, name: str, participants: Sequence
         pack_digest=codec.digest(pack.model_dump_json()),
         title=pack.title,
         started_at=pack.starts_at,
-        flags=Flags(
-            modal_approvals=pack.flags.modal_approvals and caps.modal_approvals,
-            ai_escalations=pack.flags.ai_escalations and caps.ai_escalations,
-        ),
+        flags=_both(asked, flag_caps(workspace)),
         policy_profile=workspace.policy.profile,
         policy_hash=codec.policy_hash(workspace.policy),
         participants=tuple(participants),
@@ -119,13 +168,16 @@ def _session(workspace: Workspace, pack: Pack, name: str, participants: Sequence
     )
 
 
-def measure(workspace: Workspace, session: Session, actor: Actor, now: datetime) -> list[ProbeRecord]:
+def measure(
+    workspace: Workspace, session: Session, actor: Actor, now: datetime, *, remote: Remote | None = None
+) -> list[ProbeRecord]:
     """Measure every probe the session names and keep the records; `now` (UTC) is when.
 
     A probe nobody knows how to measure is not recorded, and a gate that needs it stays `unknown`.
+    `remote` is the help desk in use, when one is open already.
     """
     probes = {
-        "chatwoot": _chatwoot,
+        "chatwoot": lambda w: _chatwoot(w, remote),
         "ledger": _ledger,
         "exports": _exports,
         "operators": lambda w: _operators(w, session),
@@ -156,9 +208,9 @@ def measure(workspace: Workspace, session: Session, actor: Actor, now: datetime)
 Measured = tuple[str, str, float]
 
 
-def _chatwoot(workspace: Workspace) -> Measured:
+def _chatwoot(workspace: Workspace, open_already: Remote | None) -> Measured:
     """Ask the help desk for its open conversations; starting the simulator is not what is measured."""
-    with workspace.help_desk() as remote:
+    with nullcontext(open_already) if open_already else workspace.help_desk() as remote:
 
         async def ask() -> tuple[int, float]:
             async with workspace.client(remote) as client:

@@ -12,7 +12,7 @@ from cairnops.domain.changes import Entry
 from cairnops.domain.conversations import Actor
 from cairnops.errors import CairnError, NotFound
 from cairnops.store import tables as t
-from cairnops.store.engine import reading, writing
+from cairnops.store.engine import reading, steady, writing
 from cairnops.store.ledger import append
 
 
@@ -29,6 +29,7 @@ class Baseline:
     source: str
 
 
+@steady
 class SqlBaselines:
     """The baselines of one workspace; rows are only ever added."""
 

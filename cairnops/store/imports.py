@@ -11,7 +11,7 @@ from cairnops import codec
 from cairnops.domain.changes import Entry
 from cairnops.domain.conversations import Actor
 from cairnops.store import tables as t
-from cairnops.store.engine import reading, writing
+from cairnops.store.engine import reading, steady, writing
 from cairnops.store.ledger import append
 
 
@@ -34,6 +34,7 @@ class Imported:
     account: dict[str, Any]
 
 
+@steady
 class SqlImports:
     """The imports of one workspace; rows are only ever added."""
 

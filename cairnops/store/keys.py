@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -106,7 +106,7 @@ def public_key(text: str, name: str) -> Key:
             )
         try:
             found = serialization.load_pem_public_key(text.encode())
-        except ValueError:
+        except (ValueError, UnsupportedAlgorithm):
             raise InputError("That PEM text holds no public key.", hint=hint) from None
         if not isinstance(found, Ed25519PublicKey):
             raise InputError("That key is not an Ed25519 key.", hint=hint)
@@ -125,7 +125,7 @@ def _read(path: Path) -> Ed25519PrivateKey:
             f"{path} cannot be read: {error.strerror or error}.",
             hint="Only the owner of the workspace can sign for its ledger.",
         ) from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise WorkspaceError(f"{path} holds no private key.", hint="Put it back from a copy.") from None
     if not isinstance(found, Ed25519PrivateKey):
         raise WorkspaceError(f"{path} is not an Ed25519 key.", hint="Put it back from a copy.")

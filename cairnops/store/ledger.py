@@ -4,7 +4,19 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    and_,
+    case,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from cairnops import codec
@@ -12,18 +24,21 @@ from cairnops.domain.actions import numbered
 from cairnops.domain.changes import Change, Committed, Entry
 from cairnops.domain.conversations import Actor, Conversation, Role
 from cairnops.domain.decisions import uid_of
-from cairnops.domain.requests import Facts, Flags, FollowUp, PastDecision, Prior
+from cairnops.domain.requests import Facts, Flags, FollowUp, Held, PastDecision, Prior
+from cairnops.domain.sla import Priority
 from cairnops.domain.suggestions import Suggestion
 from cairnops.errors import NotFound, StaleFacts
 from cairnops.store import tables as t
-from cairnops.store.engine import reading, writing
+from cairnops.store.engine import Interrupted, reading, repeatable, steady, writing
 
 
+@steady
 class SqlLedger:
     """Everything that was committed, on one database."""
 
-    def __init__(self, engine: Engine):
-        self.engine = engine
+    def __init__(self, engine: Engine, destination: str = ""):
+        """`destination` names the help desk that effects are for; see `SqlOutbox`."""
+        self.engine, self.destination = engine, destination
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -64,6 +79,8 @@ class SqlLedger:
                         t.effect.c.conversation_id == conversation,
                         t.effect.c.kind != "note",
                         t.effect.c.state.in_(("failed", "timeout")),
+                        # What is sent again is on its way again.
+                        ~repeated(),
                     )
                 ).scalars()
             )
@@ -73,6 +90,7 @@ class SqlLedger:
                 )
             ).scalars()
             started = c.execute(select(t.session.c.started_at).where(t.session.c.name == session)).scalar()
+            claim = c.execute(select(t.claim).where(t.claim.c.conversation_id == conversation)).first()
             return Facts(
                 conversation=codec.read(Conversation, json.loads(row.body)),
                 version=row.version,
@@ -95,6 +113,7 @@ class SqlLedger:
                 ),
                 other_breaches=tuple(codec.moment(b) for b in breaches),
                 session_started_at=codec.moment(started) if started else None,
+                claim=held(claim) if claim else None,
                 prior=Prior(
                     fingerprint=prior.fingerprint,
                     decision=prior.decision_uid,
@@ -109,11 +128,37 @@ class SqlLedger:
     def commit(self, change: Change) -> Committed:
         """See `desk.ports.Ledger.commit`."""
         try:
-            with writing(self.engine) as c:
+            with writing(self.engine, over=_conversation(change.conversation)) as c:
                 return self._commit(c, change)
+        except Interrupted as error:
+            if not error.unclear:
+                raise
+            # The connection broke while it was being committed: whether it was is there to be read.
+            return self._landed(change) or self.commit(change)
         except IntegrityError as error:
             # Somebody else committed the same key between our read and our write.
             raise StaleFacts from error
+
+    def _landed(self, change: Change) -> Committed | None:
+        """What became of a commit that nobody saw the end of; None when it was not made."""
+        entry = change.entry
+        with reading(self.engine) as c:
+            told = c.execute(
+                select(t.event.c.body).where(
+                    t.event.c.key == entry.key,
+                    t.event.c.kind == entry.kind,
+                    t.event.c.actor == entry.actor.email,
+                    t.event.c.at == codec.stamp(entry.at),
+                    t.event.c.conversation_id == change.conversation,
+                )
+            ).scalar()
+            if told is None:
+                return None
+            version = c.execute(
+                select(t.conversation.c.version).where(t.conversation.c.id == change.conversation)
+            ).scalar_one()
+        effects = tuple(_effect_uid(change, place) for place in range(len(change.effects)))
+        return Committed(number=json.loads(told).get("number", 0), version=version, effects=effects)
 
     def _commit(self, c: Connection, change: Change) -> Committed:
         version = self._version(c, change)
@@ -196,8 +241,9 @@ class SqlLedger:
 
     def _enqueue(self, c: Connection, change: Change, decision_uid: str, number: int) -> tuple[str, ...]:
         uids = []
+        urgent = change.decision is not None and change.decision.priority == Priority.P1.value
         for position, draft in enumerate(change.effects):
-            uid = uid_of(change.entry.at, "effect", change.entry.key, str(position))
+            uid = _effect_uid(change, position)
             c.execute(
                 insert(t.effect).values(
                     uid=uid,
@@ -214,17 +260,20 @@ class SqlLedger:
                     last_error="",
                     due_ms=0,
                     owner="",
+                    destination=self.destination,
+                    urgency=1 if urgent else 2,
                 )
             )
             uids.append(uid)
         return tuple(uids)
 
+    @repeatable
     def observe(
         self, conversation: Conversation, *, at: datetime, actor: Actor, breached_at: datetime | None
     ) -> int:
         """See `desk.ports.Ledger.observe`."""
         body = codec.canonical(codec.plain(conversation))
-        with writing(self.engine) as c:
+        with writing(self.engine, over=_conversation(conversation.id)) as c:
             row = c.execute(
                 select(t.conversation.c["version", "body"]).where(t.conversation.c.id == conversation.id)
             ).first()
@@ -424,6 +473,51 @@ class SqlLedger:
             ).all()
         return [dict(row._mapping) for row in rows]
 
+    def last_decisions(self) -> dict[str, tuple[str, str]]:
+        """For each conversation the action decided on last, and how its effects stand.
+
+        They are `open` while one is on its way, `failed` when one did not arrive or nobody knows, else `done`.
+        """
+        d, e = t.decision.c, t.effect.c
+        last = (
+            select(d.conversation_id, func.max(d.number).label("number"))
+            .where(d.scope == "ops")
+            .group_by(d.conversation_id)
+            .subquery()
+        )
+        pending = func.sum(case((e.due_ms.is_not(None), 1), else_=0))
+        lost = func.sum(case((and_(e.state.in_(("failed", "timeout", "unknown")), ~repeated()), 1), else_=0))
+        query = (
+            select(d.conversation_id, d.action, pending.label("pending"), lost.label("lost"))
+            .select_from(
+                t.decision.join(last, d.number == last.c.number).outerjoin(t.effect, e.decision_uid == d.uid)
+            )
+            .group_by(d.conversation_id, d.action)
+        )
+        with reading(self.engine) as c:
+            rows = c.execute(query).all()
+        return {
+            row.conversation_id: (
+                row.action,
+                "failed" if row.lost else "open" if row.pending else "done",
+            )
+            for row in rows
+        }
+
+    def newest(self) -> int:
+        """The number of the newest event, 0 when there is none: it grows with every commit that is audited."""
+        with reading(self.engine) as c:
+            return c.execute(select(func.max(t.event.c.seq))).scalar_one() or 0
+
+    def writable(self) -> None:
+        """Make sure that a decision could be written now.
+
+        Raises:
+            WorkspaceError: when the database cannot be written.
+        """
+        with writing(self.engine) as c:
+            c.execute(update(t.counter).where(t.counter.c.name == "decision").values(value=t.counter.c.value))
+
     def counts(self) -> dict[str, int]:
         """How many decisions, unfinished effects and events there are."""
         with reading(self.engine) as c:
@@ -434,6 +528,16 @@ class SqlLedger:
                 ).scalar_one(),
                 "events": c.execute(select(func.count()).select_from(t.event)).scalar_one(),
             }
+
+
+#: What the run key of a repeated effect ends with after that of the first: keys are unique, so one is repeated once.
+AGAIN = ".again"
+
+
+def repeated() -> ColumnElement[bool]:
+    """Whether a person has had the effect sent again, as another; see `SqlJobs.retry`."""
+    later = t.effect.alias("again")
+    return exists(select(later.c.seq).where(later.c.run_key == t.effect.c.run_key + AGAIN))
 
 
 def append(c: Connection, entry: Entry, more: dict[str, Any] | None = None) -> None:
@@ -451,6 +555,27 @@ def append(c: Connection, entry: Entry, more: dict[str, Any] | None = None) -> N
             body=json.dumps({**entry.body, **(more or {})}, ensure_ascii=False, sort_keys=True),
         )
     )
+
+
+def held(row: Row[Any]) -> Held:
+    """A row of `claim` as the domain knows it."""
+    return Held(
+        conversation=row.conversation_id,
+        actor=Actor(email=row.actor, role=Role(row.role)),
+        tab=row.tab,
+        session=row.session,
+        since=codec.moment(row.since),
+        until_ms=row.until_ms,
+    )
+
+
+def _conversation(conversation: str) -> str:
+    """What a change of that conversation waits for, on whatever it is decided."""
+    return f"conversation {conversation}"
+
+
+def _effect_uid(change: Change, position: int) -> str:
+    return uid_of(change.entry.at, "effect", change.entry.key, str(position))
 
 
 def _next_number(c: Connection) -> int:

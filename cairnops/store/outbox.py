@@ -1,20 +1,24 @@
 """Which effect is delivered next, by whom, and what each try came to; every step is one transaction."""
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from cairnops import codec
 from cairnops.domain.changes import Entry
 from cairnops.domain.conversations import Actor, Role
 from cairnops.domain.delivery import Answer, Claim, Effect, EffectKind, FinalStatus, Found, Result
 from cairnops.store import tables as t
-from cairnops.store.engine import reading, writing
+from cairnops.store.engine import Interrupted, reading, repeatable, steady, writing
 from cairnops.store.ledger import append
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_CATCH_UP_US = 100_000
 
 
 def _blocked() -> ColumnElement[bool]:
@@ -23,8 +27,11 @@ def _blocked() -> ColumnElement[bool]:
     return exists(
         select(earlier.c.seq).where(
             earlier.c.conversation_id == t.effect.c.conversation_id,
+            earlier.c.destination == t.effect.c.destination,
             earlier.c.seq < t.effect.c.seq,
             earlier.c.due_ms.is_not(None),
+            # What a person took out of the queue holds nobody up.
+            earlier.c.state != "parked",
         )
     )
 
@@ -35,37 +42,50 @@ def _not_before_decided(claim: Claim, at: datetime) -> datetime:
     A rehearsal that goes on after a crash delivers what is left under the clock of its first scene: a
     record once said that a reply was delivered twelve minutes before it was approved.
     """
-    # The effect's uid is a ULID: ten characters of milliseconds since 1970 in Crockford's base 32.
-    decided_ms = 0
-    for letter in claim.effect.uid[:10]:
-        decided_ms = decided_ms * 32 + _CROCKFORD.index(letter)
-    return max(at, _EPOCH + timedelta(milliseconds=decided_ms))
+    return max(at, _EPOCH + timedelta(milliseconds=decided_ms(claim.effect.uid)))
 
 
+def decided_ms(uid: str) -> int:
+    """When an effect was decided, epoch milliseconds: its uid is a ULID, which begins with that in base 32."""
+    value = 0
+    for letter in uid[:10]:
+        value = value * 32 + _CROCKFORD.index(letter)
+    return value
+
+
+@steady
 class SqlOutbox:
-    """The effects of committed decisions, and what became of them."""
+    """The effects of committed decisions for one help desk, and what became of them.
 
-    def __init__(self, engine: Engine):
+    What was decided while another help desk was in use stays with that one: it is not seen here.
+    """
+
+    def __init__(self, engine: Engine, destination: str = ""):
         self._engine = engine
+        self._destination = destination
 
-    def claim(self, owner: str, *, now_ms: int, lease_ms: int) -> Claim | None:
+    @repeatable
+    def claim(self, owner: str, *, now_ms: int, lease_ms: int, per_second: int = 0) -> Claim | None:
         """Take the next effect that is due, in order within its conversation; None when nothing is.
 
-        The commit of this claim is the only record that a request may leave, so it is made before.
+        The most urgent go first, then what is due longest. `per_second` is how often all workers together
+        may ask the help desk, 0 for as often as they can. The commit of this claim is the only record that a
+        request may leave, so it is made before.
         """
         ready = (
             select(t.effect)
-            .where(t.effect.c.due_ms.is_not(None), t.effect.c.due_ms <= now_ms, ~_blocked())
-            .order_by(t.effect.c.due_ms, t.effect.c.seq)
+            .where(self._open(), t.effect.c.due_ms <= now_ms)
+            .order_by(t.effect.c.urgency, t.effect.c.due_ms, t.effect.c.seq)
             .limit(1)
         )
         # An idle poll takes no write lock: with nothing due this read is all that happens.
         with reading(self._engine) as c:
             if c.execute(ready).first() is None:
                 return None
-        with writing(self._engine) as c:
-            row = c.execute(ready).first()
-            if row is None:
+        # Elsewhere than on SQLite peers claim at the same time, and step over the row another is taking.
+        with writing(self._engine, over="") as c:
+            row = c.execute(ready.with_for_update(of=t.effect, skip_locked=True)).first()
+            if row is None or (per_second and not self._let_through(c, now_ms * 1000, per_second)):
                 return None
             unclear = row.state != "ready"
             attempt = row.attempt if unclear else row.attempt + 1
@@ -104,13 +124,63 @@ class SqlOutbox:
         An effect behind another of its conversation does not count: it cannot be claimed, however long due.
         """
         with reading(self._engine) as c:
-            return c.execute(
-                select(func.min(t.effect.c.due_ms)).where(t.effect.c.due_ms.is_not(None), ~_blocked())
-            ).scalar_one_or_none()
+            due = c.execute(select(func.min(t.effect.c.due_ms)).where(self._open())).scalar_one_or_none()
+            free = None if due is None else c.execute(self._free()).scalar_one_or_none()
+        return due if due is None or free is None else max(int(due), -(-free // 1000))
 
+    @repeatable
+    def hold(self, until_ms: int) -> None:
+        """Let no worker ask this help desk before then: it said that it is asked too often."""
+        b = t.bucket.c
+        with writing(self._engine, over="") as c:
+            c.execute(
+                update(t.bucket)
+                .where(b.destination == self._destination, b.free_us < until_ms * 1000)
+                .values(free_us=until_ms * 1000)
+            )
+
+    def _free(self) -> Select[tuple[int]]:
+        return select(t.bucket.c.free_us).where(t.bucket.c.destination == self._destination)
+
+    def _let_through(self, c: Connection, now_us: int, per_second: int) -> bool:
+        """Whether one more request may go now, and if so, that it goes.
+
+        Requests are spaced evenly. A worker that comes late may catch up a tenth of a second, no more, so a
+        second never sees more than a tenth above what is allowed.
+        """
+        apart = 1_000_000 // per_second
+        free = c.execute(self._free().with_for_update()).scalar_one_or_none()
+        if free is None:
+            # Whoever meets another here finds the row at the next poll.
+            with suppress(IntegrityError), c.begin_nested():
+                c.execute(insert(t.bucket).values(destination=self._destination, free_us=now_us + apart))
+                return True
+            return False
+        if free > now_us:
+            return False
+        c.execute(
+            update(t.bucket)
+            .where(t.bucket.c.destination == self._destination)
+            .values(free_us=max(free, now_us - _CATCH_UP_US) + apart)
+        )
+        return True
+
+    def elsewhere(self) -> dict[str, int]:
+        """How many unfinished effects wait for which other help desk."""
+        e = t.effect.c
+        with reading(self._engine) as c:
+            rows = c.execute(
+                select(e.destination, func.count().label("effects"))
+                .where(e.due_ms.is_not(None), e.destination != self._destination)
+                .group_by(e.destination)
+                .order_by(e.destination)
+            ).all()
+        return {row.destination: row.effects for row in rows}
+
+    @repeatable
     def give_back(self, claim: Claim, *, due_ms: int) -> bool:
         """Undo a claim under which nothing was sent; the attempt has not been made."""
-        with writing(self._engine) as c:
+        with writing(self._engine, over="") as c:
             undone = c.execute(
                 update(t.effect)
                 .where(self._mine(claim))
@@ -124,22 +194,24 @@ class SqlOutbox:
             )
             return undone.rowcount == 1
 
+    @repeatable
     def tried(
         self, claim: Claim, result: Result, *, due_ms: int, at: datetime, duration_us: int, looking: bool
     ) -> bool:
         """Record an attempt that did not finish the effect, and when to look up or try again."""
         at = _not_before_decided(claim, at)
-        with writing(self._engine) as c:
+        with writing(self._engine, over="") as c:
             if not self._release(c, claim, due_ms, looking=looking, error=result.error_code, looks=0):
                 return False
             self._attempt(c, claim, result, at, duration_us)
             return True
 
+    @repeatable
     def looked(self, claim: Claim, found: Found, *, due_ms: int, at: datetime, looking: bool) -> bool:
         """Record a look-up that did not finish the effect."""
         at = _not_before_decided(claim, at)
         looks = claim.looks + (found is Found.UNAVAILABLE)
-        with writing(self._engine) as c:
+        with writing(self._engine, over="") as c:
             if not self._release(c, claim, due_ms, looking=looking, error=claim.last_error, looks=looks):
                 return False
             self._lost(c, claim, at)
@@ -158,7 +230,26 @@ class SqlOutbox:
     ) -> bool:
         """Record how the effect ended; False when another worker has taken it over meanwhile."""
         at = _not_before_decided(claim, at)
-        with writing(self._engine) as c:
+        try:
+            return self._finish(claim, status, at, result, duration_us, recovered)
+        except Interrupted as error:
+            # The connection broke while it was being committed: whether it was is there to be read.
+            if not error.unclear:
+                raise
+            return self._ended(claim, status, at) or self._finish(
+                claim, status, at, result, duration_us, recovered
+            )
+
+    def _finish(
+        self,
+        claim: Claim,
+        status: FinalStatus,
+        at: datetime,
+        result: Result | None,
+        duration_us: int | None,
+        recovered: bool,
+    ) -> bool:
+        with writing(self._engine, over="") as c:
             ended = c.execute(
                 update(t.effect)
                 .where(self._mine(claim))
@@ -193,12 +284,28 @@ class SqlOutbox:
             )
             return True
 
+    def _ended(self, claim: Claim, status: FinalStatus, at: datetime) -> bool:
+        s = t.sync_event.c
+        with reading(self._engine) as c:
+            row = c.execute(
+                select(s["status", "attempt", "at"]).where(s.effect_uid == claim.effect.uid)
+            ).first()
+        return row is not None and tuple(row) == (status.value, claim.attempt, codec.stamp(at))
+
+    def _open(self) -> ColumnElement[bool]:
+        """Whether it is this help desk's, unfinished, and the first of its conversation."""
+        e = t.effect.c
+        return and_(
+            e.due_ms.is_not(None), e.state != "parked", e.destination == self._destination, ~_blocked()
+        )
+
     def _mine(self, claim: Claim) -> ColumnElement[bool]:
         return and_(
             t.effect.c.uid == claim.effect.uid,
             t.effect.c.owner == claim.owner,
             t.effect.c.attempt == claim.attempt,
             t.effect.c.due_ms.is_not(None),
+            t.effect.c.state != "parked",
         )
 
     def _release(

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, Row, func, insert, select
 
 from cairnops import codec
 from cairnops.domain import checkpoints, merkle
@@ -14,8 +14,11 @@ from cairnops.domain.checkpoints import Checkpoint, Key, Rotation, Signer
 from cairnops.domain.conversations import Actor
 from cairnops.errors import WorkspaceError
 from cairnops.store import tables as t
-from cairnops.store.engine import reading, writing
+from cairnops.store.engine import reading, repeatable, steady, writing
 from cairnops.store.ledger import append
+
+#: Sealers and whoever rotates the key come one after the other; deciding goes on beside them.
+_LOG = "log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,44 @@ class HeldKey:
     at: str
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A decision as its row has it, and its place in the log; a row that is not there leaves its part empty."""
+
+    #: None for a decision that is not sealed.
+    index: int | None
+    uid: str
+    #: The leaf hash it was sealed with, hex.
+    sealed: str
+    #: None for a place in the log whose decision is gone.
+    body: str | None
+    leaf_hash: str
+    #: What the row says beside its text, under the names of the text's fields.
+    columns: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """All that is stored about the log, of one moment and as it stands there."""
+
+    #: Sealed ones in the order of the log, then the others by number.
+    records: list[Record]
+    #: Size, key id, root in hex and note, oldest first.
+    checkpoints: list[tuple[int, str, str, str]]
+    #: Origin, public key in hex and statement, oldest first.
+    keys: list[tuple[str, str, str]]
+    #: The number given last; numbers are given one after the other.
+    numbered: int
+
+
+@steady
 class SqlSeals:
     """The sealed part of the ledger of one workspace."""
 
     def __init__(self, engine: Engine):
         self._engine = engine
 
+    @repeatable
     def seal(self, signer: Signer, at: datetime, actor: Actor) -> Sealed:
         """Give every committed, unsealed decision the next log index, by number, and sign the tree.
 
@@ -64,16 +99,7 @@ class SqlSeals:
             WorkspaceError: when the key is not the log's, or what is stored does not agree with what was
                 signed before; then nothing is signed.
         """
-        # Where writers do not queue, whoever comes second loses its indexes to the first and seals what is left.
-        for _ in range(5):
-            try:
-                return self._seal(signer, at, actor)
-            except IntegrityError:
-                continue
-        raise WorkspaceError("Others keep sealing this ledger.", hint="Seal it again in a moment.")
-
-    def _seal(self, signer: Signer, at: datetime, actor: Actor) -> Sealed:
-        with writing(self._engine) as c:
+        with writing(self._engine, over=_LOG) as c:
             newest = _newest(c)
             fresh = c.execute(
                 select(t.decision.c["uid", "body", "leaf_hash"])
@@ -107,7 +133,7 @@ class SqlSeals:
         Raises:
             WorkspaceError: when the old key is not the log's.
         """
-        with writing(self._engine) as c:
+        with writing(self._engine, over=_LOG) as c:
             self._claim(c, old.key, at, actor)
             newest = _newest(c)
             stated = Rotation(old.key.name, old.key, new.key, at, actor.email)
@@ -149,6 +175,29 @@ class SqlSeals:
             rows = c.execute(select(t.checkpoint).order_by(t.checkpoint.c.seq)).all()
         return [Signed(row.size, bytes.fromhex(row.root), row.note, row.at, row.actor) for row in rows]
 
+    def stored(self) -> Stored:
+        """The log as it is stored, whatever was done to it: nothing is taken for true."""
+        d, s, k, p = t.decision, t.seal, t.ledger_key.c, t.checkpoint.c
+        with reading(self._engine) as c:
+            sealed = select(s.c.log_index, s.c.decision_uid, s.c.leaf_hash.label("sealed"), d).select_from(
+                s.outerjoin(d, d.c.uid == s.c.decision_uid)
+            )
+            rows = c.execute(sealed.order_by(s.c.log_index)).all()
+            more = c.execute(
+                select(d).where(d.c.uid.not_in(select(s.c.decision_uid))).order_by(d.c.number)
+            ).all()
+            signed = c.execute(select(p.size, p.key_id, p.root, p.note).order_by(p.seq)).all()
+            held = c.execute(select(k.origin, k.public, k.statement).order_by(k.seq)).all()
+            count = select(t.counter.c.value).where(t.counter.c.name == "decision")
+            numbered = c.execute(count).scalar_one_or_none() or 0
+        return Stored(
+            [_record(r, r.log_index, r.decision_uid, r.sealed) for r in rows]
+            + [_record(r, None, r.uid, "") for r in more],
+            [(row[0], row[1], row[2], row[3]) for row in signed],
+            [(row[0], row[1], row[2]) for row in held],
+            numbered,
+        )
+
     def leaves(self, size: int) -> list[bytes]:
         """The leaf hashes of the first `size` records of the log."""
         with reading(self._engine) as c:
@@ -169,6 +218,15 @@ class SqlSeals:
         with reading(self._engine) as c:
             every = c.execute(select(func.count()).select_from(t.decision)).scalar_one()
             return int(every - c.execute(select(func.count()).select_from(t.seal)).scalar_one())
+
+
+def _record(row: Row[Any], index: int | None, uid: str, sealed: str) -> Record:
+    columns = {
+        "uid": row.uid, "decisionId": row.number, "scope": row.scope, "action": row.action, "actor": row.actor,
+        "conversation": row.conversation_id, "session": row.session, "requestKey": row.request_key,
+        "createdAt": row.at,
+    }  # fmt: skip
+    return Record(index, uid, sealed, row.body, row.leaf_hash or "", columns)
 
 
 def _keep_key(c: Connection, key: Key, statement: str, at: datetime, actor: Actor) -> None:

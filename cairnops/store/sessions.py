@@ -1,6 +1,7 @@
 """Sessions on record: who was in them, what was probed, who worked which case, and what was noted by hand."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,10 +13,10 @@ from cairnops import codec
 from cairnops.domain.changes import Entry
 from cairnops.domain.conversations import Actor, Role
 from cairnops.domain.gates import ProbeRecord
-from cairnops.domain.sessions import Session
+from cairnops.domain.sessions import Session, Turn
 from cairnops.errors import CairnError, NotFound
 from cairnops.store import tables as t
-from cairnops.store.engine import reading, writing
+from cairnops.store.engine import reading, steady, writing
 from cairnops.store.ledger import append
 
 
@@ -35,6 +36,7 @@ class Noted:
     due: datetime | None = None
 
 
+@steady
 class SqlSessions:
     """The sessions of one workspace."""
 
@@ -68,6 +70,38 @@ class SqlSessions:
                 },
             )
             return True
+
+    def keep_pack(self, digest: str, pack: str, body: str) -> None:
+        """Keep the text of a pack as sessions run it, under its digest; the same one is kept once."""
+        if self.pack(digest):
+            return
+        with suppress(IntegrityError), writing(self._engine) as c:
+            c.execute(insert(t.pack).values(digest=digest, id=pack, body=body))
+
+    def pack(self, digest: str) -> str:
+        """The text of the pack with that digest; empty when it was not kept."""
+        with reading(self._engine) as c:
+            return c.execute(select(t.pack.c.body).where(t.pack.c.digest == digest)).scalar() or ""
+
+    def record(self, entry: Entry) -> bool:
+        """Append an audit event; False when one with its key (if it has one) is there already."""
+        try:
+            with writing(self._engine) as c:
+                if entry.key:
+                    c.execute(
+                        insert(t.request).values(
+                            key=entry.key,
+                            fingerprint=entry.kind,
+                            decision_uid="",
+                            number=0,
+                            refused=entry.code,
+                            sentence="",
+                        )
+                    )
+                append(c, entry)
+        except IntegrityError:
+            return False
+        return True
 
     def get(self, name: str) -> Session:
         """The session of that name.
@@ -147,6 +181,42 @@ class SqlSessions:
         ).all()
         return {json.loads(row.body)["task"]: {"by": row.actor, "at": row.at} for row in rows}
 
+    def turn(self, name: str, part: int, actor: Actor, at: datetime) -> bool:
+        """Go to a part of the agenda (from 0; one past the last ends it); False when the room is there already.
+
+        Raises:
+            NotFound: when there is no such session, or no such part.
+            CairnError: when the session is closed.
+        """
+        agenda = self.get(name).agenda
+        if not 0 <= part <= len(agenda):
+            raise NotFound(f"The agenda of {name} has no part {part + 1}.", hint=f"It has {len(agenda)}.")
+        with writing(self._engine) as c:
+            state = c.execute(select(t.session.c.state).where(t.session.c.name == name)).scalar()
+            if state == "closed":
+                raise CairnError(f"Session {name} is closed.", hint="Its agenda has come to its end.")
+            before = self._turns(c, name)
+            if before and before[-1].part == part:
+                return False
+            title = agenda[part].title if part < len(agenda) else ""
+            self._tell(c, name, "session.agenda", at, actor, {"part": part, "title": title})
+            return True
+
+    def turns(self, name: str) -> list[Turn]:
+        """How the room went through its agenda, oldest first."""
+        with reading(self._engine) as c:
+            return self._turns(c, name)
+
+    def _turns(self, c: Connection, name: str) -> list[Turn]:
+        rows = c.execute(
+            select(t.event)
+            .where(t.event.c.session == name, t.event.c.kind == "session.agenda")
+            .order_by(t.event.c.seq)
+        ).all()
+        return [
+            Turn(part=json.loads(row.body)["part"], at=codec.moment(row.at), by=row.actor) for row in rows
+        ]
+
     def close(self, name: str, actor: Actor, at: datetime) -> bool:
         """Close the session; False when it was closed already.
 
@@ -189,8 +259,13 @@ class SqlSessions:
             for row in rows
         ]
 
-    def assign(self, session: str, scenario: str, operator: str, wanted: str) -> str:
-        """The conversation this operator works this scenario on; the first free variant of `wanted` when new.
+    def assign(
+        self, session: str, scenario: str, operator: str, wanted: str, at: datetime
+    ) -> tuple[str, datetime]:
+        """The conversation this operator works this scenario on, and when it begins there.
+
+        When new it begins at `at`, on the first free variant of `wanted`. `operator` is empty for a copy
+        everybody works on.
 
         The first to come gets the pack's own id, the next the same with 2, 3, … in front, so two people
         (or two sessions) never share a conversation.
@@ -201,9 +276,9 @@ class SqlSessions:
             t.assignment.c.operator == operator,
         )
         with writing(self._engine) as c:
-            known = c.execute(select(t.assignment.c.conversation_id).where(*mine)).scalar_one_or_none()
+            known = c.execute(select(t.assignment).where(*mine)).first()
             if known is not None:
-                return str(known)
+                return str(known.conversation_id), codec.moment(known.at) if known.at else at
             taken = set(c.execute(select(t.assignment.c.conversation_id)).scalars())
             taken |= set(c.execute(select(t.conversation.c.id)).scalars())
             number, free = 1, wanted
@@ -212,13 +287,22 @@ class SqlSessions:
                 free = f"{number}{wanted}"
             c.execute(
                 insert(t.assignment).values(
-                    session=session, scenario=scenario, operator=operator, conversation_id=free
+                    session=session,
+                    scenario=scenario,
+                    operator=operator,
+                    conversation_id=free,
+                    at=codec.stamp(at),
                 )
             )
-            return free
+            return free, at
+
+    def assigned(self) -> frozenset[str]:
+        """The conversations that belong to some session."""
+        with reading(self._engine) as c:
+            return frozenset(c.execute(select(t.assignment.c.conversation_id)).scalars())
 
     def assignments(self, session: str) -> list[dict[str, str]]:
-        """Who works which scenario on which conversation."""
+        """Who works which scenario on which conversation, and since when (empty where that was not kept)."""
         with reading(self._engine) as c:
             rows = c.execute(
                 select(t.assignment)

@@ -1,4 +1,9 @@
-"""The ledger's tables, and the triggers that make "append-only" the database's word and not ours."""
+"""The ledger's tables: what is kept, and which of it only ever grows.
+
+To add a table or a column: write it down here, put the table into `APPEND_ONLY` if its rows never
+change, raise `SCHEMA_VERSION` unless this version is yet to be released, and run
+`python -m tests.contract.steps`: it writes the step that brings databases made before to this layout.
+"""
 
 from typing import Any
 
@@ -10,16 +15,16 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    String,
     Table,
-    Text,
     UniqueConstraint,
 )
 
+from cairnops.store.columns import String, Text
+
 metadata = MetaData()
 
-#: The layout of these tables; an older workspace is refused with the command that mends it.
-SCHEMA_VERSION = 1
+#: The layout of these tables; an older database is refused with the command that mends it.
+SCHEMA_VERSION = 2
 
 # Autoincrementing keys must be plain INTEGER on SQLite and BIGINT on PostgreSQL.
 _Seq = BigInteger().with_variant(Integer, "sqlite")
@@ -116,7 +121,7 @@ effect = Table(
     Column("session", String(80), nullable=False),
     Column("kind", String(10), nullable=False),
     Column("payload", Text, nullable=False),
-    #: ready, sending, looking, or the lower-case final status.
+    #: ready, sending, looking, parked (taken out of the queue by a person), or the lower-case final status.
     Column("state", String(10), nullable=False),
     Column("attempt", Integer, nullable=False),
     #: Look-ups of the present attempt that stayed without an answer.
@@ -125,9 +130,16 @@ effect = Table(
     #: The effect's only clock (epoch milliseconds): next try, next look-up, or end of lease; NULL when finished.
     Column("due_ms", BigInteger),
     Column("owner", String(40), nullable=False),
+    #: The help desk it is for; empty for what was decided before help desks were told apart.
+    Column("destination", String(300), nullable=False, server_default=""),
+    #: 1 for what the most urgent cases wait for, 2 for the rest: the lower goes first, within its conversation never.
+    Column("urgency", Integer, nullable=False, server_default="2"),
 )
-Index("effect_due", effect.c.due_ms, sqlite_where=effect.c.due_ms.is_not(None))
-Index("effect_open", effect.c.conversation_id, effect.c.seq, sqlite_where=effect.c.due_ms.is_not(None))
+_unfinished: dict[str, Any] = dict.fromkeys(
+    ("sqlite_where", "postgresql_where"), effect.c.due_ms.is_not(None)
+)
+Index("effect_turn", effect.c.urgency, effect.c.due_ms, effect.c.seq, **_unfinished)
+Index("effect_open", effect.c.conversation_id, effect.c.seq, **_unfinished)
 
 attempt = Table(
     "attempt",
@@ -204,9 +216,80 @@ assignment = Table(
     metadata,
     Column("session", String(80), primary_key=True),
     Column("scenario", String(80), primary_key=True),
+    #: Empty for a copy everybody works on.
     Column("operator", String(200), primary_key=True),
     Column("conversation_id", String(40), nullable=False, unique=True),
+    #: When the scenario begins there.
+    Column("at", _At, nullable=False, server_default=""),
     **_NO_HIDDEN_KEY,
+)
+
+pack = Table(
+    "pack",
+    metadata,
+    #: SHA-256, as the session has it; the text is the pack as the session runs it.
+    Column("digest", String(64), primary_key=True),
+    Column("id", String(80), nullable=False),
+    Column("body", Text, nullable=False),
+    **_NO_HIDDEN_KEY,
+)
+
+#: Who has a conversation open now; one row a conversation, so two can never have it.
+claim = Table(
+    "claim",
+    metadata,
+    Column("conversation_id", String(40), primary_key=True),
+    Column("actor", String(200), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("tab", String(80), nullable=False, index=True),
+    Column("session", String(80), nullable=False),
+    Column("since", _At, nullable=False),
+    #: End of the lease, epoch milliseconds.
+    Column("until_ms", BigInteger, nullable=False),
+)
+
+#: What somebody has typed and not sent, and the keys their form was drawn with.
+draft = Table(
+    "draft",
+    metadata,
+    Column("conversation_id", String(40), primary_key=True),
+    Column("actor", String(200), primary_key=True),
+    Column("session", String(80), nullable=False),
+    Column("opening", String(80), nullable=False),
+    Column("key", String(80), nullable=False),
+    Column("version", Integer, nullable=False),
+    #: NULL: the suggestion stands as it is.
+    Column("text", Text),
+    Column("note", Text, nullable=False),
+    Column("at", _At, nullable=False),
+)
+
+#: Who delivers now; a row goes with its worker unless that was killed.
+worker = Table(
+    "worker",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("host", String(80), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", String(20), nullable=False),
+    Column("destination", String(300), nullable=False),
+    #: How many effects it may have under way at once.
+    Column("concurrency", Integer, nullable=False),
+    Column("started", _At, nullable=False),
+    #: Its last sign of life, by the database's clock (epoch milliseconds).
+    Column("beat_ms", BigInteger, nullable=False),
+    #: How many effects ended in its hands, and how many of them did not arrive.
+    Column("delivered", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+)
+
+#: How fast a help desk may be asked, whoever asks.
+bucket = Table(
+    "bucket",
+    metadata,
+    Column("destination", String(300), primary_key=True),
+    #: When the next request may go (epoch microseconds).
+    Column("free_us", BigInteger, nullable=False),
 )
 
 probe = Table(
@@ -328,65 +411,11 @@ imported = Table(
 
 #: Tables that only ever grow.
 APPEND_ONLY = (
-    event, request, decision, attempt, sync_event, suggestion, follow_up, breach, assignment, probe, worksheet, run,
-    ledger_key, seal, checkpoint, baseline, imported,
+    event, request, decision, attempt, sync_event, suggestion, follow_up, breach, assignment, pack, probe, worksheet,
+    run, ledger_key, seal, checkpoint, baseline, imported,
 )  # fmt: skip
 
-#: What of an effect may never change: where it goes, what it says, and the key it travels under.
-_EFFECT_FIXED = (
+#: What of an effect may never change: what it says, and the key it travels under. Nor where it goes, once that is said.
+EFFECT_FIXED = (
     "seq", "uid", "run_key", "decision_uid", "number", "conversation_id", "session", "kind", "payload",
 )  # fmt: skip
-
-
-def sqlite_triggers() -> list[str]:
-    """The statements that make SQLite refuse what the ledger forbids.
-
-    `INSERT OR REPLACE` deletes without firing delete triggers unless recursive triggers are on, so a
-    row that is already there is also refused before the insert.
-    """
-    out: list[str] = []
-    for table in APPEND_ONLY:
-        for verb in ("UPDATE", "DELETE"):
-            out.append(
-                f"CREATE TRIGGER IF NOT EXISTS {table.name}_no_{verb.lower()} BEFORE {verb} ON {table.name} "
-                f"BEGIN SELECT RAISE(ABORT, '{table.name} is append-only'); END"
-            )
-        for columns in _unique_sets(table):
-            same = " AND ".join(f"{c} = NEW.{c}" for c in columns)
-            out.append(
-                f"CREATE TRIGGER IF NOT EXISTS {table.name}_no_replace_{'_'.join(columns)} "
-                f"BEFORE INSERT ON {table.name} WHEN EXISTS (SELECT 1 FROM {table.name} WHERE {same}) "
-                f"BEGIN SELECT RAISE(ABORT, '{table.name} is append-only: the row is already there'); END"
-            )
-    changed = " OR ".join(f"OLD.{c} IS NOT NEW.{c}" for c in _EFFECT_FIXED)
-    out.append(
-        f"CREATE TRIGGER IF NOT EXISTS effect_fixed BEFORE UPDATE ON effect WHEN {changed} "
-        "BEGIN SELECT RAISE(ABORT, 'an effect never changes what it does'); END"
-    )
-    out.append(
-        "CREATE TRIGGER IF NOT EXISTS effect_finished BEFORE UPDATE ON effect WHEN OLD.due_ms IS NULL "
-        "BEGIN SELECT RAISE(ABORT, 'the effect is finished'); END"
-    )
-    out.append(
-        "CREATE TRIGGER IF NOT EXISTS effect_no_delete BEFORE DELETE ON effect "
-        "BEGIN SELECT RAISE(ABORT, 'an effect is never dropped'); END"
-    )
-    for columns in _unique_sets(effect):
-        out.append(
-            f"CREATE TRIGGER IF NOT EXISTS effect_no_replace_{columns[0]} BEFORE INSERT ON effect "
-            f"WHEN EXISTS (SELECT 1 FROM effect WHERE {columns[0]} = NEW.{columns[0]}) "
-            "BEGIN SELECT RAISE(ABORT, 'the effect is already there'); END"
-        )
-    return out
-
-
-def _unique_sets(table: Table) -> list[tuple[str, ...]]:
-    sets = [tuple(c.name for c in table.primary_key.columns)]
-    sets += [(c.name,) for c in table.columns if c.unique]
-    sets += [
-        tuple(c.name for c in constraint.columns)
-        for constraint in table.constraints
-        if isinstance(constraint, UniqueConstraint) and len(constraint.columns) > 1
-    ]
-    # An autoincremented key is NULL before the insert and cannot collide by equality.
-    return list(dict.fromkeys(s for s in sets if s))

@@ -142,11 +142,22 @@ class Source:
             pass
 
     def block(self, size: int) -> bytes:
-        """Whole lines of about `size` bytes together, at least one; empty at the end."""
+        """The next bytes, at most `size` of them; empty at the end."""
         data: bytes = self._bytes.read(size)
-        if data and not data.endswith(b"\n"):
-            data += self._bytes.readline()
         return data
+
+    def put_aside(self, path: Path, size: int) -> tuple[int, bytes]:
+        """Write the next whole lines, about `size` bytes together, to a file: (bytes, the last two); 0 at the end."""
+        length, tail = 0, b""
+        with path.open("wb", buffering=0) as file:
+            while length < size and (data := self._bytes.read(min(size - length, 1 << 20))):
+                file.write(data)
+                length, tail = length + len(data), (tail + data[-2:])[-2:]
+            if tail and not tail.endswith(b"\n"):
+                data = self._bytes.readline()
+                file.write(data)
+                length, tail = length + len(data), (tail + data[-2:])[-2:]
+        return length, tail
 
     def whole_text(self) -> tuple[str, tuple[str, ...]]:
         """The rest of the file as one text, and `("invalid-utf8",)` if bytes were replaced.

@@ -74,9 +74,9 @@ class DyingOutbox(SqlOutbox):
     #: Without the rule: what a dead worker left is taken for not sent.
     rash = False
 
-    def claim(self, owner: str, *, now_ms: int, lease_ms: int) -> Any:
+    def claim(self, owner: str, **named: Any) -> Any:
         self.fate.at("before claim")
-        claim = super().claim(owner, now_ms=now_ms, lease_ms=lease_ms)
+        claim = super().claim(owner, **named)
         if claim is not None:
             self.fate.at("after claim of a look-up" if claim.unclear else "after claim")
             if self.rash:

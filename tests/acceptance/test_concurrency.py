@@ -85,7 +85,7 @@ def open_the_same(w: Workspace, number: int) -> Any:
 
 def join_and_work(w: Workspace, number: int) -> Any:
     w.sessions.join("s", person(number), T0)
-    mine = [w.sessions.assign("s", "a", person(number).email, "1045") for _ in range(3)]
+    mine = [w.sessions.assign("s", "a", person(number).email, "1045", T0)[0] for _ in range(3)]
     row = Noted(
         key="one-row", session="s", scenario="a", participant=person(0), conversation=mine[0],
         outcome="seen", note="", at=T0,

@@ -1,6 +1,6 @@
-"""How long reading takes, beside a bare typed scan and beside the plain loops people write; and a longer fuzz.
+"""How long reading takes, beside a bare typed scan and beside the plain loops people write.
 
-Run it: python tests/bench/bench_ingest.py [--rows N] [--rounds N] [--fuzz N] [--huge]
+Run it: python tests/bench/bench_ingest.py [--rows N] [--rounds N] [--huge]
 Ratios are of the same run, interleaved; `wall` and `cpu` are taken inside the process around the work,
 `whole` from outside, start of the interpreter included. The targets are printed beside them, not asserted.
 """
@@ -9,7 +9,6 @@ import argparse
 import importlib.util
 import json
 import os
-import random
 import shutil
 import statistics
 import subprocess
@@ -197,6 +196,7 @@ def outside(folder: Path, rows: int, times: int, targets: str) -> None:
         "cairnops (library)": [sys.executable, "-c", code, str(path)],
         "cairnops summary (command)": [COMMAND, "summary", str(path), "--json"],
         "Python loop": [sys.executable, str(HERE / "peers.py"), "loop", str(path)],
+        "Python loop as a tool": [sys.executable, str(HERE / "peers.py"), "tool", str(path)],
     }
     if node := shutil.which("node"):
         cases["Node loop"] = [node, str(HERE / "peer.mjs"), str(path)]
@@ -222,20 +222,6 @@ def huge(folder: Path) -> None:
         )
 
 
-def fuzz(folder: Path, count: int) -> None:
-    """Random dirty files: the figures of both engines, and the account of every line."""
-    tests = _module("test_engine", HERE.parent / "unit" / "test_engine.py")
-    path = folder / "fuzz.ndjson"
-    taken = 0
-    for seed in range(count):
-        rng = random.Random(seed)
-        path.write_bytes(tests.dirty(rng))
-        taken += tests.agree(path, piece=rng.choice([300, 2000, 1 << 20]), whole=rng.choice([0, 1 << 20]))
-    print(
-        f"\n{count:,} random dirty files: no difference; the engine took {taken:,} of them, the careful reader the rest"
-    )
-
-
 def _module(name: str, path: Path):  # type: ignore[no-untyped-def]
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec
@@ -249,7 +235,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--fuzz", type=int, default=10_000)
     parser.add_argument("--huge", action="store_true")
     parser.add_argument("--child", nargs=2)
     given = parser.parse_args()
@@ -264,8 +249,6 @@ def main() -> None:
         outside(folder, 4, given.rounds * 3, "never slower")
         if given.huge:
             huge(folder)
-        if given.fuzz:
-            fuzz(folder, given.fuzz)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def start(cwd: str) -> None:
     cases = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "python -c 'import typer'": [sys.executable, "-c", "import typer"],
-        "import cairnops.cli": [sys.executable, "-c", "import cairnops.cli"],
+        "import every command": [sys.executable, "-c", "import cairnops.cli.tree"],
         "cairnops --version": [COMMAND, "--version"],
         "cairnops --help": [COMMAND, "--help"],
         "cairnops settings": [COMMAND, "settings"],

@@ -1,6 +1,6 @@
 """What bench_ingest compares with: a bare typed scan, and the plain loop most people would write.
 
-Run it: python tests/bench/peers.py loop FILE, or bare FILE.
+Run it: python tests/bench/peers.py loop FILE, tool FILE, or bare FILE.
 """
 
 import json
@@ -60,6 +60,22 @@ def loop(path: str) -> dict[str, object]:
     }  # fmt: skip
 
 
+def tool(path: str) -> dict[str, object]:
+    """The loop as a small command: options, the file's hash, and the imports such a command has."""
+    import argparse
+    import dataclasses  # noqa: F401
+    import hashlib
+    import re  # noqa: F401
+    from pathlib import Path
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args([path])
+    with given.file.open("rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), **loop(path)}
+
+
 def bare(path: str) -> list[object]:
     """Seven typed columns and a handful of aggregates, with no proof and no account: as fast as it gets."""
     import duckdb
@@ -80,4 +96,4 @@ def bare(path: str) -> list[object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"loop": loop, "bare": bare}[sys.argv[1]](sys.argv[2])))
+    print(json.dumps({"loop": loop, "tool": tool, "bare": bare}[sys.argv[1]](sys.argv[2])))

@@ -87,12 +87,15 @@ def cut_off(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:5000])
 
 
-def other_layout(path: Path) -> None:
-    open_sqlite(path).dispose()
-    connection = sqlite3.connect(path)
-    connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
-    connection.commit()
-    connection.close()
+def other_layout(said: str) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        open_sqlite(path).dispose()
+        connection = sqlite3.connect(path)
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (said,))
+        connection.commit()
+        connection.close()
+
+    return make
 
 
 def no_layout(path: Path) -> None:
@@ -126,7 +129,8 @@ def folder(path: Path) -> None:
     [
         pytest.param(text_file, "not a database", id="text"),
         pytest.param(cut_off, "malformed|disk image|not a database", id="cut off"),
-        pytest.param(other_layout, "layout 99", id="another layout"),
+        pytest.param(other_layout("99"), "layout 99", id="a newer layout"),
+        pytest.param(other_layout("1"), "layout 1", id="an older layout"),
         pytest.param(no_layout, "layout None", id="no layout"),
         pytest.param(someone_elses, "something else.*customers", id="another program's"),
         pytest.param(someone_elses_meta, "something else.*meta", id="another program's meta"),

@@ -464,8 +464,8 @@ class Late(SqlOutbox):
         super().__init__(engine)
         self.clock, self.pause, self.times, self.claims = clock, pause, times, list[Claim]()
 
-    def claim(self, owner: str, *, now_ms: int, lease_ms: int) -> Claim | None:
-        claim = super().claim(owner, now_ms=now_ms, lease_ms=lease_ms)
+    def claim(self, owner: str, **named: Any) -> Claim | None:
+        claim = super().claim(owner, **named)
         if claim is not None:
             self.claims.append(claim)
             self.clock.now += self.pause if len(self.claims) <= self.times else 0

@@ -15,9 +15,10 @@ from typer.main import get_command
 
 from cairnops import codec
 from cairnops.analytics.columns import COLUMNS, PROBLEM_COLUMNS, Column
-from cairnops.cli import app, wording
+from cairnops.cli import wording
 from cairnops.cli.exits import INTERRUPTED, PIPE_CLOSED
 from cairnops.cli.rules import proofs
+from cairnops.cli.tree import app
 from cairnops.domain import catalogue
 from cairnops.domain import policy as policies
 from cairnops.errors import EXIT_CODES
@@ -91,6 +92,8 @@ def commands() -> Iterator[tuple[str, Any]]:
         if not hasattr(command, "commands"):
             yield " ".join(path), command
             return
+        if path and command.invoke_without_command:
+            yield " ".join(path), command
         for name in command.list_commands(None):
             yield from walk(command.commands[name], (*path, name))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
 _EXIT = re.compile(r"\s+#\s*exit (\d)\b.*$")
-_OURS = ("CAIRNOPS_", "CHATWOOT_", "FEATURE_", "SUPABASE_")
+_OURS = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "SUPABASE_")
 
 
 @dataclass(frozen=True)

@@ -151,4 +151,4 @@ def test_shipped_pages_need_no_network_and_no_machine() -> None:
         assert "://" not in text.replace("http:// or https://", ""), path.name
         assert "/home/" not in text, path.name
         assert str(DOCS.parents[1]) not in text, path.name
-    assert {p.suffix for p in DOCS.iterdir()} == {".md", ".svg"}
+    assert {p.suffix for p in DOCS.iterdir()} == {".md", ".png", ".svg"}

@@ -12,7 +12,7 @@ import pytest
 
 from cairnops.cli import main
 
-_OURS = ("CAIRNOPS_", "CHATWOOT_", "FEATURE_", "SUPABASE_")
+_OURS = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "SUPABASE_")
 
 
 @dataclass(frozen=True)

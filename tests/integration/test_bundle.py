@@ -17,16 +17,19 @@ from typing import Any
 
 import pytest
 
+from cairnops.domain.conversations import Actor, Author, Conversation, Message, Status
+from cairnops.domain.requests import Action, Request
 from cairnops.errors import CairnError, InputError
 from cairnops.evidence import bags, bundle, payload, redact, redacted, verify
 from cairnops.evidence.bags import Limits
 from cairnops.evidence.payload import Trust
 from cairnops.settings import Settings
-from cairnops.workspace import Workspace
+from cairnops.workspace import Workspace, now
 from tests.integration.conftest import Cli, child
 
 SESSION = "cx-escalations"
 AT = datetime(2025, 10, 16, 20, 0, tzinfo=UTC)
+ALEX = Actor(email="alex@practice.example")
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 SECRET = bytes(range(32))
 
@@ -331,7 +334,7 @@ def test_a_damaged_bag_is_a_finding(bag: Path, damage: Callable[[Path], None], c
 
 def test_a_scenario_that_was_begun_and_not_finished_is_missing(played: Path, tmp_path: Path) -> None:
     with Workspace.open(played, Settings({})) as w:
-        w.sessions.assign(SESSION, "b-refund-offer", "late@practice.example", "1062")
+        w.sessions.assign(SESSION, "b-refund-offer", "late@practice.example", "1062", now())
     write(played, tmp_path / "bag")
     report = verify.verify(tmp_path / "bag")
     assert [(f.code, f.where) for f in report.faults] == [("missing", "b-refund-offer")]
@@ -574,7 +577,7 @@ def test_whatever_stands_in_the_files_ends_in_findings_and_never_in_a_traceback(
 @pytest.fixture(scope="module")
 def shown(made: Path, tmp_path_factory: pytest.TempPathFactory) -> redact.Redaction:
     root = tmp_path_factory.mktemp("shown")
-    return redact.redact(made, root / "bag", root / "openings", at=AT, secret=SECRET)
+    return redact.redact(made, root / "bag", root / "openings", at=AT, secret=SECRET, show_hashes=True)
 
 
 PERSONAL = ("Alex", "Rivera", "Jordan", "Taylor", "EVR-10", "Trainer")
@@ -668,9 +671,8 @@ def test_a_guess_can_be_confirmed_by_a_leaf_hash_and_hiding_them_prevents_it(
     made: Path, shown: redact.Redaction, tmp_path: Path
 ) -> None:
     assert shown.guessable == tuple(range(101, 108)), "the keys of scripted runs are no secret"
-    hidden = redact.redact(
-        made, tmp_path / "bag", tmp_path / "openings", at=AT, secret=SECRET, hide_hashes=True, staff=True
-    )
+    hidden = redact.redact(made, tmp_path / "bag", tmp_path / "openings", at=AT, secret=SECRET, staff=True)
+    assert hidden.hidden and not shown.hidden
     (export,) = (made / "data/exports").glob("decision_export_*.ndjson")
     everything = "".join(p.read_text(encoding="utf-8") for p in hidden.kept.path.rglob("*") if p.is_file())
     for line in export.read_text(encoding="utf-8").splitlines():
@@ -681,6 +683,28 @@ def test_a_guess_can_be_confirmed_by_a_leaf_hash_and_hiding_them_prevents_it(
     trust = Trust(openings=hidden.openings.read_text(encoding="utf-8"))
     opened = verify.verify(hidden.kept.path, trust=trust)
     assert not opened.faults and len(opened.proved) == 2
+
+
+def test_hashes_that_confirm_no_guess_are_shown(cli: Cli, played: Path, tmp_path: Path) -> None:
+    assert cli("session", "start", "thursday", "-w", played).code == 1, "nobody has joined yet"
+    with Workspace.open(played, Settings({})) as w:
+        desk = w.desk(lambda: AT)
+        seen = Conversation(
+            id="77", customer="Alex Rivera", customer_key="77@example.test", status=Status.OPEN, created_at=AT,
+            messages=(Message(id="m", author=Author.CUSTOMER, text="I am Alex Rivera.", at=AT),),
+        )  # fmt: skip
+        desk.observe(seen, ALEX)
+        asked = Request(
+            action=Action.APPROVE_SEND, conversation="77", actor=ALEX, key="0123456789abcdef" * 2, session="thursday",
+            text="Hi Alex, your parcel is on its way.",
+        )  # fmt: skip
+        assert desk.submit(asked).number
+        w.seal(ALEX, AT)
+        bundle.write(w, "thursday", tmp_path / "bag", at=AT)
+    shown = redact.redact(tmp_path / "bag", tmp_path / "shown", tmp_path / "openings", at=AT, secret=SECRET)
+    assert (shown.guessable, shown.hidden) == ((), False)
+    report = verify.verify(shown.kept.path)
+    assert not report.faults and any("none dropped, put in or moved" in said for said in report.proved)
 
 
 def test_two_redactions_share_no_commitment(made: Path, tmp_path: Path) -> None:
@@ -750,7 +774,7 @@ def test_the_commands_hand_over_from_one_to_the_next(cli: Cli, played: Path, tmp
     done = cli("evidence", "verify", target, "--json")
     assert json.loads(done.out)["verdict"] == "verified"
     done = cli("evidence", "redact", target, "-o", tmp_path / "r.zip")
-    assert done.code == 0 and "not found" in done.out and "--hide-hashes" in done.err
+    assert done.code == 0 and "not found" in done.out and "leaf hashes are left out" in done.err
     opened = cli("evidence", "verify", tmp_path / "r.zip", "--openings", tmp_path / "r.openings.ndjson")
     assert opened.code == 0
     done = cli("evidence", "redact", target, "-o", tmp_path / "r2", "--json")

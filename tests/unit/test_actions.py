@@ -20,6 +20,7 @@ from cairnops.domain.requests import (
     Facts,
     Flags,
     FollowUp,
+    Held,
     PastDecision,
     Prior,
     Request,
@@ -118,6 +119,20 @@ def handed_up(**span: float) -> dict:
     return {"decisions": (past(ESCALATE, ago(**span)),)}
 
 
+def open_at(who: str, ms: int = 1) -> dict:
+    """Somebody has it open, since 20 minutes ago and for `ms` milliseconds more."""
+    return {
+        "claim": Held(
+            conversation="7",
+            actor=Actor(email=who),
+            tab="a tab",
+            session="monday",
+            since=ago(minutes=20),
+            until_ms=round(NOW.timestamp() * 1000) + ms,
+        )
+    }
+
+
 REFUSED = [
     # code, request, facts, what the sentence says
     *(
@@ -133,6 +148,16 @@ REFUSED = [
     *(
         pytest.param(
             "desk.read_only", request(a), {"flags": READ_ONLY}, "The desk is read-only", id=f"read-only {a}"
+        )
+        for a in (APPROVE, ESCALATE, RESOLVE, NOTE, FOLLOW_UP)
+    ),
+    *(
+        pytest.param(
+            "conversation.claimed",
+            request(a),
+            open_at("kim@example.com"),
+            "kim@example.com has had it open since 11:40 UTC.",
+            id=f"claimed {a}",
         )
         for a in (APPROVE, ESCALATE, RESOLVE, NOTE, FOLLOW_UP)
     ),
@@ -310,6 +335,9 @@ def test_every_refusal_has_a_case() -> None:
     ("asked", "known"),
     [
         pytest.param(request(seen_version=3), {}, id="seen as it is"),
+        pytest.param(request(), open_at(SAM.email), id="open in the actor's own hands"),
+        pytest.param(request(), open_at("kim@example.com", ms=0), id="a lease that ends now"),
+        pytest.param(request(), open_at("kim@example.com", ms=-60_000), id="a lease nobody renewed"),
         pytest.param(request(seen_version=None), {}, id="no form drawn"),
         pytest.param(
             request(follow_up=replace(LATER, due=NOW + timedelta(seconds=1))), {}, id="due in a second"
@@ -348,10 +376,12 @@ def test_the_gravest_reason_is_the_one_that_is_told() -> None:
         ESCALATE, actor=QA, seen_version=1, follow_up=replace(LATER, owner=""), reason="", note=""
     )
     known = {"flags": READ_ONLY, "conversation": RESOLVED, "prior": OTHER} | handed_up(minutes=10)
+    known |= open_at("kim@example.com")
     steps = [
         ("request.key_reused", {}, {"prior": None}),
         ("actor.role_not_allowed", {"actor": SAM}, {}),
         ("desk.read_only", {}, {"flags": Flags()}),
+        ("conversation.claimed", {}, {"claim": None}),
         ("conversation.changed", {"seen_version": 3}, {}),
         ("follow_up.incomplete", {"follow_up": None}, {}),
         ("conversation.closed", {}, {"conversation": talk()}),

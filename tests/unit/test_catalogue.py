@@ -17,6 +17,8 @@ ROOT = Path(catalogue.__file__).parents[2]
 
 #: Codes no scenario can prove, and why.
 UNPROVED = {
+    "conversation.claimed": "a script plays one part at a time and holds nothing open",
+    "duty.not_allowed": "a script is run by whoever runs it: nobody seeds or gives a cue in one",
     "note.empty": "the pack format has no empty note: such a step would not load",
     "request.key_reused": "keys are minted per step: no script can press another form's button",
 }

@@ -14,7 +14,7 @@ DOMAIN = Path(cairnops.domain.__file__).parent
 #: What a rule may be made of. `ast` parses gate conditions, `inspect` reads rule docstrings, `zoneinfo`
 #: knows when the clocks change; none of them looks at the present moment.
 ALLOWED = {
-    "ast", "base64", "binascii", "collections", "dataclasses", "datetime", "difflib", "enum", "functools",
+    "ast", "base64", "binascii", "bisect", "collections", "dataclasses", "datetime", "difflib", "enum", "functools",
     "hashlib", "inspect", "itertools", "json", "re", "typing", "unicodedata", "zoneinfo",
 }  # fmt: skip
 

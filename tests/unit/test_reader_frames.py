@@ -1,9 +1,11 @@
 """An export as a table: strict or not, from any form, in any library, and back from Parquet."""
 
 import gzip
-import importlib
+import hashlib
 import io
 import json
+import subprocess
+import sys
 import tarfile
 from datetime import datetime
 from pathlib import Path
@@ -221,36 +223,59 @@ def test_other_archives_are_refused_with_the_way_out(data, said):
     assert caught.value.hint
 
 
-def test_zstd_is_read_where_this_python_can(tmp_path):
-    module = next((m for m in containers._ZSTD_MODULES if _has(m)), None)
-    if module is None:
-        with pytest.raises(InputError, match="zstd"):
-            read_records(io.BytesIO(b"\x28\xb5\x2f\xfd" + bytes(20)))
-        return
-    plain = b'{"a":1}\n{"a":2}\n'
-    got = read_records(io.BytesIO(importlib.import_module(module).compress(plain)))
-    assert (got.export.compression, [r["a"] for r in got.records]) == ("zstd", [1, 2])
+def _zstd(data, frames=1):
+    size = -(-len(data) // frames)
+    return b"".join(containers._zstd().compress(data[at : at + size]) for at in range(0, len(data), size))
 
 
-def _has(module):
-    try:
-        importlib.import_module(module)
-    except ImportError:
-        return False
-    return True
+_PACKED = [pytest.param(gzip.compress, "gzip", id="gzip"), pytest.param(_zstd, "zstd", id="zstd")]
 
 
-def test_packed_large_files_give_the_same_figures(tmp_path):
-    plain, packed = tmp_path / "e.ndjson", tmp_path / "e.ndjson.gz"
+@pytest.mark.parametrize(("pack", "name"), _PACKED)
+def test_packed_files_are_read_whatever_they_are_called(tmp_path, pack, name):
+    path = tmp_path / "export.ndjson"
+    path.write_bytes(pack(b'{"a":1}\n{"a":2}\n'))
+    got = read_records(path)
+    assert (got.export.compression, [r["a"] for r in got.records]) == (name, [1, 2])
+    assert got.export.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_zstd_of_several_frames_is_one_export(tmp_path):
+    path = tmp_path / "e.ndjson"
+    synthetic.make(path, rows=500, seed=8)
+    got = read_records(io.BytesIO(_zstd(path.read_bytes(), frames=3)))
+    assert got.export.records == 500
+
+
+def test_a_python_without_zstd_says_so(monkeypatch):
+    packed = _zstd(b'{"a":1}\n')
+    monkeypatch.setattr(containers, "_ZSTD_MODULES", ("no.such.module",))
+    with pytest.raises(InputError, match="zstd") as caught:
+        read_records(io.BytesIO(packed))
+    assert "zstd -d" in caught.value.hint
+
+
+@pytest.mark.parametrize(("pack", "name"), _PACKED)
+def test_packed_large_files_give_the_same_figures(tmp_path, pack, name):
+    plain, packed = tmp_path / "e.ndjson", tmp_path / "packed"
     synthetic.make(plain, rows=3000, dirt=0.02, seed=8)
-    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    packed.write_bytes(pack(plain.read_bytes()))
     settings = {"measures": MeasurePolicy(), "alerts": AlertPolicy()}
     fast, slow = (summarize(packed, **settings, engine=e).to_dict() for e in ("duckdb", "python"))
     assert fast == slow
+    assert fast["source"]["compression"] == name
     packed.write_bytes(packed.read_bytes()[:-2000])
     fast, slow = (summarize(packed, **settings, engine=e).to_dict() for e in ("duckdb", "python"))
     assert fast == slow
     assert fast["parse"]["reasons"]["compressed-data"] == 1
+
+
+def test_a_table_for_polars_leaves_nothing_behind_at_exit():
+    code = f"from cairnops.analytics.frames import read_export\nwith read_export({str(SAMPLE)!r}) as f: f.polars()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(

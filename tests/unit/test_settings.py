@@ -15,7 +15,7 @@ def test_the_table_of_settings_is_sound() -> None:
     names = [n for s in SETTINGS for n in (s.name, *s.aliases)]
     assert len(names) == len(set(names))
     assert all(s.help.endswith(".") and s.accepted for s in SETTINGS)
-    assert SECRETS == ("CHATWOOT_API_TOKEN", "SUPABASE_SERVICE_KEY")
+    assert {"DATABASE_URL", "CHATWOOT_API_TOKEN", "SUPABASE_SERVICE_KEY"} <= set(SECRETS)
 
 
 def test_the_defaults_stand_when_nothing_is_set() -> None:
@@ -26,6 +26,13 @@ def test_the_defaults_stand_when_nothing_is_set() -> None:
 
 GOOD = [
     ("CAIRNOPS_HOME", "/tmp/desk", "/tmp/desk"),
+    ("DATABASE_URL", "postgresql://sam:x@db.example:6543/desk", "postgresql://sam:x@db.example:6543/desk"),
+    (
+        "DATABASE_URL",
+        "postgres://sam@db.example/desk?sslmode=require",
+        "postgresql://sam@db.example/desk?sslmode=require",
+    ),
+    ("DATABASE_URL", "postgresql+psycopg://sam@/desk?host=/run", "postgresql://sam@/desk?host=/run"),
     ("CAIRNOPS_ACTOR", "sam@example.com", "sam@example.com"),
     ("CAIRNOPS_SHOP_DOMAIN", "shop.example", "shop.example"),
     *((flag, text, True) for flag in FLAGS for text in ("1", "true", "YES", " on ", "True")),
@@ -41,6 +48,18 @@ GOOD = [
     ("CHATWOOT_API_TOKEN", "copied-with-its-line-end\n", "copied-with-its-line-end"),
     ("SUPABASE_URL", "https://x.supabase.example", "https://x.supabase.example"),
     ("SUPABASE_SERVICE_KEY", "ey.J.x", "ey.J.x"),
+    ("SUPABASE_ANON_KEY", "sb_publishable_x", "sb_publishable_x"),
+    ("SUPABASE_ANON_KEY", "ey.J.y", "ey.J.y"),
+    (
+        "OIDC_METADATA_URL",
+        "https://id.example/.well-known/openid-configuration",
+        "https://id.example/.well-known/openid-configuration",
+    ),
+    ("OIDC_CLIENT_ID", "desk", "desk"),
+    ("OIDC_CLIENT_SECRET", "s3cret", "s3cret"),
+    ("OIDC_ROLES", "cx-leads=lead, everybody=analyst", "cx-leads=lead, everybody=analyst"),
+    ("CAIRNOPS_APP_URL", "https://desk.example/", "https://desk.example"),
+    ("CAIRNOPS_COOKIE_SECRET", "c00kie", "c00kie"),
 ]
 
 
@@ -134,8 +153,9 @@ CANARY = "canary-3f9a1c"
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_is_never_shown(name: str) -> None:
-    found = Settings({name: CANARY})
-    assert found[name] == CANARY and found.secrets() == [CANARY]
+    text = f"postgresql://sam:{CANARY}@db.example/desk" if name == "DATABASE_URL" else CANARY
+    found = Settings({name: text})
+    assert found[name] == text and {text, CANARY} == set(found.secrets())
     assert CANARY not in repr(found) + str(found) + repr(found.table())
     assert next(row for row in found.table() if row["name"] == name)["value"] == "set"
     assert next(row for row in Settings({}).table() if row["name"] == name)["value"] == "not set"
@@ -151,6 +171,11 @@ def test_a_secret_is_never_shown(name: str) -> None:
             "CHATWOOT_BASE_URL", f"https://sam:{CANARY}@desk.example", id="a password in an address"
         ),
         pytest.param("SUPABASE_URL", f"ftp://{CANARY}@x.example", id="a user in an address"),
+        pytest.param("DATABASE_URL", f"mysql://sam:{CANARY}@h/d", id="another database"),
+        pytest.param("DATABASE_URL", f"postgresql://sam:{CANARY}@h", id="no name of a database"),
+        pytest.param("DATABASE_URL", f"postgresql://sam:{CANARY}@h:0/d", id="no such port"),
+        pytest.param("DATABASE_URL", f"postgresql://sam:{CANARY}@h:no/d", id="no port"),
+        pytest.param("DATABASE_URL", f"/var/{CANARY}.db", id="a file"),
     ],
 )
 def test_a_secret_that_is_not_accepted_is_not_repeated(name: str, text: str) -> None:

@@ -1,0 +1,75 @@
+const TOGETHER_MS = 80;
+const LOST_AFTER_MS = 3000;
+const AGAIN_MS = 2000;
+const BUSY = ["initial", "running", "rerunRequested", "stopRequested"];
+
+// What is sent while a page is being turned carries the name of the one before, and turns it back.
+// The click comes before the page says that it is running.
+const TURNING_MS = 1000;
+let turned = -Infinity;
+const turns = (event) => {
+  if (event.target.closest?.("a[data-testid=stSidebarNavLink], [data-testid=stPageLink] a")) turned = performance.now();
+};
+const busy = () =>
+  performance.now() - turned < TURNING_MS ||
+  BUSY.includes(document.querySelector("[data-testid=stApp]")?.dataset.testScriptState);
+
+export default function ({ parentElement, data, setTriggerValue }) {
+  const node = root(parentElement, "co-live", (made) => {
+    // Outside the page's root, which an open dialog makes inert and covers.
+    made.status = el("div", "co", undefined, { role: "status", "data-live-announcer": "true" });
+    document.body.append(made.status);
+    made.known = data.version;
+    let quiet, lost, again, source;
+
+    const say = () => {
+      quiet = undefined;
+      if (made.newest === made.known) return;
+      if (busy()) {
+        quiet = setTimeout(say, TOGETHER_MS);
+        return;
+      }
+      // Without a version to start from, the first one heard is where the page stands.
+      const tell = made.known !== null;
+      made.known = made.newest;
+      if (tell) made.tell(made.newest);
+    };
+    const hear = (event) => {
+      made.newest = String(JSON.parse(event.data));
+      quiet ??= setTimeout(say, TOGETHER_MS);
+    };
+    const connect = () => {
+      source = new EventSource(data.url);
+      source.onopen = () => {
+        clearTimeout(lost);
+        lost = undefined;
+        made.status.replaceChildren();
+      };
+      source.onmessage = hear;
+      source.onerror = () => {
+        lost ??= setTimeout(() => {
+          const said = chip("Connection lost. Trying again; what you typed is kept.", "bad", "alarm");
+          said.classList.add("co-live-chip");
+          const theme = getComputedStyle(made);
+          said.style.cssText = `color:${theme.getPropertyValue("--st-red-text-color")};background:${theme.getPropertyValue("--st-red-background-color")};font-family:${theme.getPropertyValue("--st-font")}`;
+          made.status.replaceChildren(said);
+        }, LOST_AFTER_MS);
+        // The browser tries again by itself after a broken line, not after a refusal.
+        if (source.readyState === EventSource.CLOSED) again = setTimeout(connect, AGAIN_MS);
+      };
+    };
+    made.close = () => {
+      for (const timer of [quiet, lost, again]) clearTimeout(timer);
+      source.close();
+    };
+    connect();
+    document.addEventListener("click", turns, true);
+  });
+  node.tell = (version) => setTriggerValue("changed", version);
+  return () => {
+    node.close();
+    document.removeEventListener("click", turns, true);
+    node.status.remove();
+    node.remove();
+  };
+}

@@ -1,0 +1,3 @@
+export default function ({ parentElement }) {
+  root(parentElement, "co-page-style", () => undefined);
+}

@@ -1,0 +1,1 @@
+"""What the pages show, computed without a browser: domain objects in, frozen view data out."""

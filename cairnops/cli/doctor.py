@@ -1,0 +1,262 @@
+"""`doctor`: everything a team depends on, each line ready, blocked, or not checked, with what to do."""
+
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cairnops.cli import exits, render
+from cairnops.cli.common import JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from cairnops.settings import Settings
+    from cairnops.workspace import Workspace
+
+#: Below this nothing is safe: a log that cannot grow refuses every decision.
+_ROOM_MB = 200
+#: Clocks further apart make waiting times wrong by as much.
+_SKEW_S = 30
+_DEADLINE_S = 10
+
+_SIGNS = {"ready": "ok", "blocked": "bad", "not checked": "none"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One thing that was looked at."""
+
+    what: str
+    state: Literal["ready", "blocked", "not checked"]
+    detail: str
+    #: What to do about it; empty when nothing has to be.
+    fix: str = ""
+
+
+def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Check what this workspace depends on: database, log, help desk, workers, queue, clocks, key, disk.
+
+    Every line is ready, blocked, or not checked, with what to do. Exit code 1 when one is blocked.
+
+    Example: cairnops doctor
+    """
+    from cairnops.settings import Settings
+
+    settings = Settings()
+    found = list(_lines(workspace or Path(settings["CAIRNOPS_HOME"]), settings))
+
+    def tell() -> None:
+        render.table(
+            ("", "State", "Found", "What to do"),
+            [(line.what, (_SIGNS[line.state], line.state), line.detail, line.fix) for line in found],
+            wrap=("Found", "What to do"),
+        )
+
+    render.emit([asdict(line) for line in found], as_json, tell)
+    exits.findings([line for line in found if line.state == "blocked"])
+
+
+def _lines(root: Path, settings: "Settings") -> Iterator[Line]:
+    from cairnops.errors import CairnError
+    from cairnops.workspace import Workspace
+
+    yield _versions()
+    yield _disk(root)
+    inside = ("decision log", "ledger key", "workers", "queue")
+    if not (settings["DATABASE_URL"] or (root / "cairnops.db").exists()):
+        yield Line(
+            what="database", state="blocked", detail=f"There is no workspace at {root}.", fix="cairnops init"
+        )
+        yield from (_unseen(what, "there is no database") for what in inside)
+    else:
+        try:
+            with Workspace.open(root, settings) as w:
+                yield from _inside(w)
+        except CairnError as error:
+            yield _blocked("database", error)
+            yield from (_unseen(what, "the database cannot be used") for what in inside)
+    yield from _help_desk(settings)
+    yield _supabase(settings)
+
+
+def _inside(w: "Workspace") -> Iterator[Line]:
+    from cairnops.cli.worker import standing
+    from cairnops.errors import CairnError
+    from cairnops.store import upkeep
+
+    found = upkeep.status(w.ledger.engine)
+    kind = f"{found['kind']} {found['version']}, layout {found['layout']}"
+    if found["movedTo"]:
+        detail = f"{found['place']} was moved to {found['movedTo']}"
+        yield Line(what="database", state="blocked", detail=detail, fix="Set DATABASE_URL to where it is.")
+    else:
+        yield Line(what="database", state="ready", detail=f"{found['place']} ({kind})")
+    try:
+        w.ledger.writable()
+        yield Line(what="decision log", state="ready", detail="a decision could be written now")
+    except CairnError as error:
+        yield _blocked("decision log", error)
+    yield _key(w)
+    now = standing(w)
+    alive, queue = [one for one in now["workers"] if one["alive"]], now["queue"]
+    stale = len(now["workers"]) - len(alive)
+    said = (
+        f"{len(alive)} alive, {stale} silent"
+        if now["workers"]
+        else "none is listed; the desk delivers while open"
+    )
+    if alive:
+        yield Line(what="workers", state="ready", detail=said)
+    elif queue["waiting"]:
+        yield Line(what="workers", state="blocked", detail=said, fix="cairnops worker")
+    else:
+        yield _unseen("workers", said)
+    yield Line(
+        what="queue",
+        state="blocked" if now["stuck"] else "ready",
+        detail=f"{queue['waiting']} waiting, the oldest for {queue['oldestMs'] // 1000} s; {queue['parked']} parked",
+        fix="; ".join(now["stuck"]) or ("cairnops jobs list --parked" if queue["parked"] else ""),
+    )
+
+
+def _key(w: "Workspace") -> Line:
+    from cairnops.errors import CairnError
+
+    path = w.root / "keys" / "ledger.key"
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        w.signer()
+    except OSError as error:
+        return Line(
+            what="ledger key", state="blocked", detail=f"{path}: {error.strerror}", fix="Put it back."
+        )
+    except CairnError as error:
+        return _blocked("ledger key", error)
+    if mode & 0o077:
+        detail = f"{path} can be read by others ({mode:03o})"
+        return Line(what="ledger key", state="blocked", detail=detail, fix=f"chmod 600 {path}")
+    return Line(what="ledger key", state="ready", detail=f"{path} is its owner's alone")
+
+
+def _help_desk(settings: "Settings") -> Iterator[Line]:
+    import httpx
+
+    base = settings["CHATWOOT_BASE_URL"]
+    if not base:
+        yield Line(what="help desk", state="ready", detail="the simulator of this workspace")
+        yield _unseen("clock", "the simulator goes by this machine's")
+        return
+    if not settings["CHATWOOT_API_TOKEN"]:
+        yield Line(
+            what="help desk",
+            state="blocked",
+            detail=f"{base}: CHATWOOT_API_TOKEN is not set",
+            fix="Set it to the access token of an agent's profile page.",
+        )
+        yield _unseen("clock", "the help desk was not asked")
+        return
+    try:
+        with httpx.Client(
+            timeout=_DEADLINE_S, trust_env=httpx.URL(base).host not in ("127.0.0.1", "::1", "localhost")
+        ) as http:
+            answer = http.get(
+                f"{base}/api/v1/accounts/{settings['CHATWOOT_ACCOUNT_ID']}/inboxes",
+                headers={"api_access_token": settings["CHATWOOT_API_TOKEN"]},
+            )
+    except httpx.HTTPError as error:
+        # Its words may hold the request; its name does not.
+        yield Line(
+            what="help desk",
+            state="blocked",
+            detail=f"{base} cannot be reached ({type(error).__name__})",
+            fix="Check CHATWOOT_BASE_URL, and that this machine may reach it.",
+        )
+        yield _unseen("clock", "the help desk did not answer")
+        return
+    if answer.is_success:
+        account = settings["CHATWOOT_ACCOUNT_ID"]
+        yield Line(what="help desk", state="ready", detail=f"{base} takes the token for account {account}")
+    else:
+        refused = answer.status_code in (401, 403, 404)
+        yield Line(
+            what="help desk",
+            state="blocked",
+            detail=f"{base} answers {answer.status_code}",
+            fix="Check CHATWOOT_API_TOKEN and CHATWOOT_ACCOUNT_ID."
+            if refused
+            else "Try again; see its own log.",
+        )
+    yield _clock(answer.headers.get("date", ""))
+
+
+def _clock(date: str) -> Line:
+    from email.utils import parsedate_to_datetime
+
+    from cairnops.workspace import now
+
+    try:
+        theirs = parsedate_to_datetime(date)
+    except ValueError:
+        return _unseen("clock", "the help desk's answer has no date")
+    if theirs.tzinfo is None:
+        return _unseen("clock", "the help desk's date has no time zone")
+    apart = round((theirs - now()).total_seconds())
+    if abs(apart) > _SKEW_S:
+        where = "ahead of" if apart > 0 else "behind"
+        return Line(
+            what="clock",
+            state="blocked",
+            detail=f"the help desk is {abs(apart)} s {where} this machine",
+            fix="Let both keep network time; waiting times are wrong by as much.",
+        )
+    return Line(what="clock", state="ready", detail=f"within {_SKEW_S} s of the help desk's")
+
+
+def _supabase(settings: "Settings") -> Line:
+    if not settings["SUPABASE_URL"]:
+        return _unseen("Supabase", "SUPABASE_URL is not set")
+    if not settings["SUPABASE_SERVICE_KEY"]:
+        return Line(
+            what="Supabase",
+            state="blocked",
+            detail="SUPABASE_URL is set and SUPABASE_SERVICE_KEY is not",
+            fix="Set SUPABASE_SERVICE_KEY, or unset SUPABASE_URL.",
+        )
+    return Line(
+        what="Supabase",
+        state="ready",
+        detail="address and service key are set",
+        fix="cairnops supabase status asks it",
+    )
+
+
+def _disk(root: Path) -> Line:
+    there = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free // 2**20
+    if free < _ROOM_MB:
+        return Line(what="disk", state="blocked", detail=f"{free} MB free at {there}", fix="Make room.")
+    return Line(what="disk", state="ready", detail=f"{free:,} MB free at {there}")
+
+
+def _versions() -> Line:
+    import platform
+    from importlib import metadata
+
+    from cairnops import __version__
+
+    parts = [f"cairnops {__version__}", f"Python {platform.python_version()}"]
+    for name in ("sqlalchemy", "streamlit", "psycopg", "supabase"):
+        try:
+            parts.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            parts.append(f"no {name}")
+    return Line(what="versions", state="ready", detail=", ".join(parts))
+
+
+def _blocked(what: str, error: Exception) -> Line:
+    return Line(what=what, state="blocked", detail=str(error), fix=getattr(error, "hint", ""))
+
+
+def _unseen(what: str, why: str) -> Line:
+    return Line(what=what, state="not checked", detail=why)

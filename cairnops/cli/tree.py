@@ -1,0 +1,108 @@
+"""Every command: one module per noun, grouped in the help by who types it."""
+
+import typer
+from typer.core import TyperGroup
+
+from cairnops.cli import (
+    chatwoot,
+    conversations,
+    db,
+    decisions,
+    deliver,
+    desk_app,
+    doctor,
+    dryrun,
+    evidence,
+    exits,
+    fixtures,
+    jobs,
+    ledger,
+    policy,
+    practice,
+    reconcile,
+    render,
+    report,
+    report_html,
+    rules,
+    scenarios,
+    session,
+    supabase,
+    worker,
+    worksheet,
+    workspace,
+)
+from cairnops.errors import CLEAN
+
+LEAD = "Enablement lead: prepare and run a session"
+QA = "QA: check what was decided"
+ANALYST = "Analyst: figures over exports"
+OPERATOR = "Operator and trainer: understand the rules"
+ADMIN = "Whoever sets it up"
+
+
+class _Ordered(TyperGroup):
+    """Lists commands as they stand below, so that the help's panels come in the order of the work."""
+
+    def list_commands(self, context: typer.Context) -> list[str]:  # type: ignore[override]
+        """The names, in the order of `_ORDER`; whatever is not in it comes last."""
+        names = super().list_commands(context)
+        return sorted(names, key=lambda n: _ORDER.index(n) if n in _ORDER else len(_ORDER))
+
+
+_ORDER = (
+    "dryrun", "app", "scenarios", "session", "deliver", "evidence", "worksheet", "reconcile", "decisions",
+    "conversations", "ledger", "summary", "report", "explain", "policy", "init", "settings", "db", "supabase",
+    "worker", "jobs", "doctor", "fixtures", "chatwoot",
+)  # fmt: skip
+
+app = typer.Typer(
+    name="cairnops",
+    cls=_Ordered,
+    help="Rehearse customer-support escalations and keep evidence that can be checked offline.",
+    epilog="Start here:  cairnops dryrun run --pack cx-escalations",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.add_typer(dryrun.app, name="dryrun", rich_help_panel=LEAD)
+app.command("app", rich_help_panel=LEAD)(desk_app.app)
+app.add_typer(scenarios.app, name="scenarios", rich_help_panel=LEAD)
+session.app.command("seed")(practice.seed)
+session.app.command("debrief")(practice.debrief)
+app.add_typer(session.app, name="session", rich_help_panel=LEAD)
+app.add_typer(evidence.app, name="evidence", rich_help_panel=LEAD)
+app.add_typer(conversations.app, name="conversations", rich_help_panel=QA)
+app.command("worksheet", rich_help_panel=QA)(worksheet.worksheet)
+app.command("reconcile", rich_help_panel=QA)(reconcile.reconcile)
+app.add_typer(decisions.app, name="decisions", rich_help_panel=QA)
+app.add_typer(ledger.app, name="ledger", rich_help_panel=QA)
+app.command("deliver", rich_help_panel=LEAD)(deliver.deliver)
+app.command("summary", rich_help_panel=ANALYST)(decisions.summary)
+report.app.command("html")(report_html.html)
+app.add_typer(report.app, name="report", rich_help_panel=ANALYST)
+app.command("explain", rich_help_panel=OPERATOR)(rules.explain)
+app.add_typer(policy.app, name="policy", rich_help_panel=OPERATOR)
+app.add_typer(fixtures.app, name="fixtures", rich_help_panel=ADMIN)
+app.command("init", rich_help_panel=ADMIN)(workspace.init)
+app.command("settings", rich_help_panel=ADMIN)(workspace.settings)
+app.add_typer(db.app, name="db", rich_help_panel=ADMIN)
+app.add_typer(worker.app, name="worker", rich_help_panel=ADMIN)
+app.add_typer(jobs.app, name="jobs", rich_help_panel=ADMIN)
+app.command("doctor", rich_help_panel=ADMIN)(doctor.doctor)
+app.add_typer(supabase.app, name="supabase", rich_help_panel=ADMIN)
+app.add_typer(chatwoot.app, name="chatwoot", rich_help_panel=ADMIN)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and leave."),
+) -> None:
+    if version:
+        from cairnops import __version__
+
+        render.raw(f"cairnops {__version__}\n")
+        exits.leave(CLEAN)
+    del context

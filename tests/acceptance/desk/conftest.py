@@ -1,0 +1,171 @@
+"""A browser beside a desk that runs as people start it; nothing but the desk itself may be asked for anything."""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+
+from cairnops.connectors.chatwoot.admin import SimulatorAdmin
+from cairnops.domain.conversations import Actor, Conversation, Role
+from cairnops.scenarios import practice, sessions
+from cairnops.scenarios.loader import load_pack
+from cairnops.scenarios.model import Pack
+from cairnops.settings import Settings
+from cairnops.workspace import Workspace, now
+from tests.app.conftest import settle
+from tests.app.server import Desk, serving
+
+ALEX = Actor(email="alex.kim@practice.example")
+SAM = Actor(email="sam.roe@practice.example")
+MORGAN = Actor(email="morgan.patel@practice.example", role=Role.LEAD)
+
+# A busy machine is no failure; nothing here is timed.
+expect.set_options(timeout=30_000)
+
+_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    assert found, "no Chromium on this machine; make test installs one"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+Visit = Callable[..., Page]
+
+_STOPPED = """addEventListener("securitypolicyviolation",
+    (event) => console.log("cairnops-stopped", event.violatedDirective, event.blockedURI))"""
+
+
+@pytest.fixture
+def visit(chromium: Browser) -> Iterator[Visit]:
+    """Open a page of the desk as somebody.
+
+    Every request to anywhere else is refused, and fails the test; so does an answer without the content
+    policy, anything the browser stopped because of it, and a script that failed.
+    """
+    astray: list[str] = []
+    wrong: list[str] = []
+    contexts = []
+
+    def open_page(
+        desk: Desk, who: Actor | None = None, session: str = "", page: str = "", **options: Any
+    ) -> Page:
+        context = chromium.new_context(
+            **({"viewport": {"width": 1360, "height": 900}, "reduced_motion": "reduce"} | options)
+        )
+        contexts.append(context)
+
+        def guard(route: Any) -> None:
+            if route.request.url.startswith((desk.base, "data:", "blob:")):
+                route.continue_()
+            else:
+                astray.append(route.request.url)
+                route.abort()
+
+        def answered(response: Response) -> None:
+            ours = response.url.startswith(desk.base)
+            if ours and response.headers.get("content-security-policy", "").count("'self'") < 5:
+                wrong.append(f"no content policy on {response.url}")
+
+        def line(page: Page) -> None:
+            page.on("websocket", lambda socket: far(socket.url))
+
+        def far(url: str) -> None:
+            if not url.startswith(desk.base.replace("http", "ws", 1)):
+                astray.append(url)
+
+        context.route("**/*", guard)
+        context.on("response", answered)
+        context.on("page", line)
+        context.on("weberror", lambda error: wrong.append(str(error.error)))
+        context.add_init_script(_STOPPED)
+        context.on(
+            "console", lambda said: wrong.append(said.text) if "cairnops-stopped" in said.text else None
+        )
+        opened = context.new_page()
+        opened.goto(desk.url(f"{who.email}:{who.role.value}" if who else "", session, page))
+        settled(opened)
+        return opened
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert astray == []
+    assert wrong == []
+
+
+def settled(page: Page) -> None:
+    """Wait until Streamlit has nothing left to draw."""
+    settle(page)
+
+
+@contextmanager
+def rehearsal(workspace: Path, *people: Actor, **how: Any) -> Iterator[Desk]:
+    """A live session of the CX escalations, seeded as `start` does it, with the desk open on it."""
+    start(workspace, *people, **how)
+    with serving(workspace) as desk:
+        yield desk
+
+
+def start(
+    workspace: Path,
+    *people: Actor,
+    letters: str = "ABCD",
+    name: str = "thursday",
+    mode: Any = "practice",
+    shared: bool = False,
+    pack: Pack | None = None,
+    others: Sequence[Conversation] = (),
+) -> None:
+    """Start the session and seed its scenarios to each of the people, or one copy for all of them.
+
+    `others` wait at the help desk besides, outside the session.
+    """
+    pack = pack or load_pack("cx-escalations")
+    with Workspace.open(workspace, Settings()) as w:
+        session, _ = sessions.begin(w, pack, name, [*people, MORGAN], MORGAN, live=now(), mode=mode)
+        operators = () if shared else people
+
+        async def seed() -> None:
+            with w.help_desk() as remote:
+                async with (
+                    SimulatorAdmin(remote.base_url, remote.token) as admin,
+                    w.client(remote) as client,
+                ):
+                    for other in others:
+                        await admin.seed(other)
+                    for scenario in pack.scenarios:
+                        if scenario.letter in letters:
+                            await practice.seed(
+                                w,
+                                client,
+                                admin,
+                                session,
+                                scenario,
+                                operators=operators,
+                                at=now(),
+                                actor=MORGAN,
+                            )
+
+        # Playwright's own loop runs in this thread.
+        with ThreadPoolExecutor(1) as elsewhere:
+            elsewhere.submit(lambda: asyncio.run(seed())).result()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    return tmp_path / "desk"

@@ -1,0 +1,356 @@
+"""A help desk full of faults, a ledger that is fed, and real worker processes that are killed, frozen and replaced.
+
+Run as a script it is the process that forks workers: preloaded, so that a kill falls into work and not into
+imports. It reads one JSON object a line (`argv`, `env`) and answers with the pid.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from cairnops.connectors.chatwoot import shapes
+from cairnops.connectors.chatwoot.simulator import ChatwootSimulator
+from cairnops.domain.changes import Change, Entry
+from cairnops.domain.conversations import Actor, Author, Conversation, Message, Status
+from cairnops.domain.delivery import EffectDraft, EffectKind
+from cairnops.settings import Settings
+from cairnops.store import tables as t
+from cairnops.store.engine import reading
+from cairnops.workspace import Workspace
+
+TOKEN = "t0ken"
+T0 = datetime(2025, 10, 16, 17, 0, tzinfo=UTC)
+ALEX = Actor(email="alex@shop.example")
+TIMEOUT_MS, SETTLE_MS = 500, 700
+#: Lands after the deadline and before anybody may look it up.
+LATE_MS = 600
+#: What a worker holds is another's after this, at the latest.
+LEASE_S = (TIMEOUT_MS + SETTLE_MS + SETTLE_MS // 2) / 1000
+POLICY = (
+    f"profile: dry-run\ndelivery:\n  timeout_ms: {TIMEOUT_MS}\n  settle_ms: {SETTLE_MS}\n"
+    "  backoff_ms: 5\n  max_attempts: 8\n"
+)
+MIX = [
+    "timeout", "connection_reset", "rate_limited", "server_error", "slow", "accepted_no_answer", "accepted_late",
+    "malformed_body",
+]  # fmt: skip
+
+_OURS = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "SUPABASE_")
+
+
+class Forker:
+    """The preloaded process, from outside."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdin and self._process.stdout
+        self._to, self._from = self._process.stdin, self._process.stdout
+        assert self._from.readline() == "ready\n"
+
+    def start(self, argv: list[str], env: dict[str, str], log: Path) -> int:
+        """The pid of a command that runs from now on."""
+        self._to.write(json.dumps({"argv": argv, "env": env, "log": str(log)}) + "\n")
+        self._to.flush()
+        return int(self._from.readline())
+
+    def close(self) -> None:
+        self._to.close()
+        self._process.wait(30)
+        self._from.close()
+
+
+def alive(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+@dataclass
+class Tally:
+    """What came of it."""
+
+    effects: int = 0
+    kills: int = 0
+    #: Kills of a worker that had an effect in its hands, and how many effects that were.
+    hit: int = 0
+    held: int = 0
+    freezes: int = 0
+    restarts: int = 0
+    requests: int = 0
+    struck: int = 0
+    ended: Counter[str] = field(default_factory=Counter)
+    lost: int = 0
+    doubled: int = 0
+    stuck: int = 0
+    #: Told to have failed and yet there.
+    false: int = 0
+    out_of_order: int = 0
+    lost_tries: int = 0
+    #: Seconds from the death of every worker until what they held had ended, with one new worker.
+    recovery_s: list[float] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        return not (self.lost or self.doubled or self.stuck or self.false or self.out_of_order)
+
+
+class Storm:
+    """One ledger, one simulator, and workers."""
+
+    def __init__(self, folder: Path, forker: Forker, *, url: str = "", seed: int = 1, percent: int = 25):
+        self.root, self.forker, self.dice, self.tally = folder / "w", forker, random.Random(seed), Tally()
+        self.root.mkdir(parents=True)
+        (self.root / "policy.yaml").write_text(POLICY, encoding="utf-8")
+        self.log = folder / "workers.log"
+        self.simulator = ChatwootSimulator(folder / "simulator.db", TOKEN).start()
+        self.env = {"CHATWOOT_BASE_URL": self.simulator.base_url, "CHATWOOT_API_TOKEN": TOKEN}
+        self.env |= {"DATABASE_URL": url} if url else {}
+        self.w = Workspace.open(self.root, Settings(self.env))
+        self.workers: dict[int, float] = {}
+        self._made = 0
+        for key in range(1, 31):
+            self.conversation(key)
+        self.simulator.set_faults(
+            [
+                {
+                    "random": {"rate_percent": percent, "seed": seed, "actions": MIX},
+                    "delay_ms": LATE_MS,
+                    "retry_after_s": 0,
+                }
+            ]
+        )
+
+    def close(self) -> None:
+        for pid in list(self.workers):
+            self._kill(pid)
+        self.w.close()
+        self.simulator.stop()
+
+    def conversation(self, key: int) -> None:
+        """A customer who asks, on both sides."""
+        said = Message(id=f"{key}1", author=Author.CUSTOMER, text="where is it?", at=T0)
+        conversation = Conversation(
+            id=str(key),
+            customer="Alex Rivera",
+            customer_key=f"alex{key}@example.test",
+            status=Status.OPEN,
+            created_at=T0,
+            messages=(said,),
+        )
+        self.simulator.seed(shapes.to_seed(conversation))
+        self.w.ledger.observe(conversation, at=T0, actor=ALEX, breached_at=None)
+
+    def feed(self, least: int = 30) -> None:
+        """Let so many effects wait at least."""
+        while self.waiting() < least:
+            for _ in range(10):
+                self._made += 1
+                key = str(1 + self._made % 30)
+                entry = Entry(
+                    kind="note.added", at=T0, actor=ALEX, conversation=key, key=f"k{self._made}", body={}
+                )
+                drafts = [
+                    EffectDraft(kind=kind, payload={"text": f"{kind.value} {self._made}"})
+                    for kind in (EffectKind.REPLY, EffectKind.NOTE)
+                ]
+                self.w.ledger.commit(Change(conversation=key, entry=entry, effects=drafts))
+
+    def waiting(self) -> int:
+        return self.w.ledger.counts()["undelivered"]
+
+    def holding(self, pid: int = 0) -> list[str]:
+        """The uids in the hands of that process, or of anybody."""
+        e = t.effect.c
+        with reading(self.w.ledger.engine) as c:
+            rows = c.execute(select(e["uid", "owner"]).where(e.due_ms.is_not(None), e.owner != "")).all()
+        return [row.uid for row in rows if not pid or f"-{pid}-" in row.owner]
+
+    def keep(self, count: int) -> None:
+        """Let so many workers run."""
+        self.workers = {pid: since for pid, since in self.workers.items() if alive(pid)}
+        while len(self.workers) < count:
+            pid = self.forker.start(["cairnops", "worker", "-w", str(self.root)], self.env, self.log)
+            self.workers[pid] = time.monotonic()
+
+    def _kill(self, pid: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        del self.workers[pid]
+
+    def kill_one(self) -> None:
+        """Kill the oldest worker at a random instant of its work."""
+        while not (begun := self._begun()):
+            time.sleep(0.02)
+        pid = min(begun, key=self.workers.__getitem__)
+        time.sleep(self.dice.uniform(0.0, 0.4))
+        self._kill(pid)
+        held = len(self.holding(pid))
+        self.tally.kills += 1
+        self.tally.hit += held > 0
+        self.tally.held += held
+
+    def _begun(self) -> list[int]:
+        """The workers that are listed, and so have begun to deliver."""
+        with reading(self.w.ledger.engine) as c:
+            listed = set(c.execute(select(t.worker.c.pid)).scalars())
+        return [pid for pid in self.workers if pid in listed]
+
+    def freeze_one(self, seconds: float) -> None:
+        """Stop a worker in its tracks for longer than its leases, and let it go on as if nothing had been."""
+        pid = self.dice.choice(self._begun() or list(self.workers))
+        os.kill(pid, signal.SIGSTOP)
+        self.tally.freezes += 1
+        time.sleep(seconds)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+    def kill_all_and_recover(self) -> None:
+        """Kill every worker at one instant and take the time one new worker needs for what they held."""
+        for pid in list(self.workers):
+            self._kill(pid)
+            self.tally.kills += 1
+        held = set(self.holding())
+        self.tally.hit += bool(held)
+        begun = time.monotonic()
+        self.keep(1)
+        while held & set(self.holding_or_open()):
+            assert time.monotonic() - begun < 120, "it does not recover"
+            time.sleep(0.02)
+        self.tally.recovery_s.append(time.monotonic() - begun)
+
+    def holding_or_open(self) -> list[str]:
+        e = t.effect.c
+        with reading(self.w.ledger.engine) as c:
+            return list(c.execute(select(e.uid).where(e.due_ms.is_not(None))).scalars())
+
+    def drain(self, seconds: float = 240) -> None:
+        """Leave the workers in peace until nothing is left."""
+        end = time.monotonic() + seconds
+        while self.waiting() and time.monotonic() < end:
+            self.keep(3)
+            time.sleep(0.2)
+
+    def judge(self) -> Tally:
+        """Compare the ledger's word with the simulator's books."""
+        tally, rows = self.tally, self.w.ledger.deliveries()
+        messages = self.simulator.messages()
+        there = Counter(m["run_key"] for m in messages if m["run_key"])
+        place = {row["run_key"]: number for number, row in enumerate(rows)}
+        tally.effects = len(rows)
+        for row in rows:
+            final, count = row["final"], there[row["run_key"]]
+            tally.doubled += count > 1
+            tally.stuck += final is None
+            if final is None:
+                continue
+            tally.ended[final["status"]] += 1
+            tally.lost += final["status"] == "SUCCESS" and count == 0
+            tally.false += final["status"] in ("FAILED", "TIMEOUT") and count > 0
+            assert [a["attempt"] for a in row["attempts"]] == list(range(1, final["attempt"] + 1)), row
+            tally.lost_tries += sum(a["answer"] == "lost" for a in row["attempts"])
+        by_case: dict[int, list[int]] = {}
+        for message in sorted((m for m in messages if m["run_key"]), key=lambda m: m["id"]):
+            by_case.setdefault(message["conversation_id"], []).append(place[message["run_key"]])
+        tally.out_of_order = sum(order != sorted(order) for order in by_case.values())
+        asked = self.simulator.requests()
+        tally.requests, tally.struck = len(asked), sum(bool(r["fault"]) for r in asked)
+        return tally
+
+
+@contextmanager
+def storm(folder: Path, **how: Any) -> Iterator[Storm]:
+    """A storm, and calm afterwards whatever happens."""
+    made = Storm(folder, **how)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def rage(
+    made: Storm,
+    kills: int,
+    *,
+    workers: int = 3,
+    freezes: int = 0,
+    meanwhile: Callable[[int], None] = lambda _: None,
+) -> Tally:
+    """Kill until it is enough, with freezes and whatever else now and then; then drain and judge."""
+    freeze_at = set(made.dice.sample(range(kills), freezes)) if freezes else set()
+    for number in range(kills):
+        made.feed()
+        made.keep(workers)
+        meanwhile(number)
+        if number in freeze_at:
+            made.freeze_one(LEASE_S + 0.3)
+        made.kill_one()
+    for _ in range(3):
+        made.feed()
+        made.keep(workers)
+        time.sleep(1.0)
+        made.kill_all_and_recover()
+    made.drain()
+    return made.judge()
+
+
+def _work(order: dict[str, Any]) -> None:
+    """The command, in a fork."""
+    from cairnops.cli import main
+
+    out = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    for name in [name for name in os.environ if name.startswith(_OURS)]:
+        del os.environ[name]
+    os.environ |= order["env"]
+    sys.argv = order["argv"]
+    main()
+
+
+if __name__ == "__main__":
+    import psycopg  # noqa: F401
+    import sqlalchemy.dialects.postgresql.psycopg
+    import sqlalchemy.dialects.sqlite  # noqa: F401
+
+    import cairnops.cli.tree
+    import cairnops.cli.worker
+    import cairnops.connectors.chatwoot.client
+    import cairnops.connectors.health
+    import cairnops.connectors.service  # noqa: F401
+
+    # Nobody waits for them.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            code = 3
+            try:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _work(json.loads(line))
+            except SystemExit as left:
+                code = int(left.code or 0)
+            except BaseException:  # noqa: BLE001
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        print(child, flush=True)

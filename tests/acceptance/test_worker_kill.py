@@ -1,0 +1,50 @@
+"""Real workers killed at random instants, on SQLite and PostgreSQL: nothing lost, doubled, stuck, or out of turn.
+
+The whole of it is tests/bench/bench_faults.py; here is enough of it to notice when it breaks.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+def _load(name: str, path: Path) -> ModuleType:
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec and spec.loader
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+storms = _load("cairnops_storm", TESTS / "acceptance" / "storm.py")
+postgres = _load("cairnops_postgres", TESTS / "contract" / "postgres.py")
+
+
+@pytest.fixture(scope="module")
+def forker() -> Iterator[Any]:
+    made = storms.Forker()
+    yield made
+    made.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_workers_killed_and_frozen_lose_and_double_nothing(kind: str, forker: Any, tmp_path: Path) -> None:
+    if kind == "sqlite":
+        with storms.storm(tmp_path, forker=forker, seed=11) as made:
+            tally = storms.rage(made, 12, freezes=1)
+    else:
+        with postgres.database() as url, storms.storm(tmp_path, forker=forker, url=url, seed=12) as made:
+            tally = storms.rage(made, 12, freezes=1)
+    print(tally)
+    assert tally.clean, tally
+    assert tally.kills >= 12 and tally.hit > 0 and tally.struck * 5 > tally.requests
+    assert set(tally.ended) <= {"SUCCESS", "FAILED", "TIMEOUT", "UNKNOWN"}

@@ -1,0 +1,123 @@
+"""Writes the newest step of `cairnops/store/migrations` from what the tables have that the layout before had not,
+and the tables of a Supabase project.
+
+Run as `python -m tests.contract.steps`. It knows new tables, columns, indexes and triggers; anything else
+(and what a new column holds in old rows) is added to the two files by hand. A test compares the outcome.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import Dialect, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from cairnops.store import migrations, triggers_postgresql, triggers_sqlite
+from cairnops.store import tables as t
+
+HERE = Path(__file__).parent
+FOLDER = Path(migrations.__file__).parent
+SUPABASE = HERE.parents[1] / "supabase" / "migrations" / "20260101000000_ledger.sql"
+DIALECTS: dict[str, Dialect] = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}
+
+
+def first(dialect: str) -> list[str]:
+    """The statements that make layout 1 out of nothing."""
+    return migrations.split((HERE / "layouts" / f"1.{dialect}.sql").read_text(encoding="utf-8"))
+
+
+def until(version: int, dialect: str) -> list[str]:
+    """The statements that make that layout out of nothing, step by step."""
+    return first(dialect) + [s for v in range(2, version + 1) for s in migrations.statements(v, dialect)]
+
+
+def _before() -> sqlite3.Connection:
+    made = sqlite3.connect(":memory:", isolation_level=None)
+    for statement in until(t.SCHEMA_VERSION - 1, "sqlite"):
+        made.execute(statement)
+    return made
+
+
+def step(dialect: str) -> Iterator[str]:
+    """The statements of the newest step."""
+    before, speaks = _before(), DIALECTS[dialect]
+    tables = {name for (name,) in before.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if dialect == "postgresql":
+        # Run again even if they are as before: it costs nothing and forgets nothing.
+        yield from (
+            s for s in (triggers_postgresql.NEXT, *triggers_postgresql.statements()) if "FUNCTION" in s[:40]
+        )
+    for table in t.metadata.sorted_tables:
+        if table.name not in tables:
+            yield str(CreateTable(table).compile(dialect=speaks))
+            for index in sorted(table.indexes, key=lambda i: str(i.name)):
+                yield str(CreateIndex(index).compile(dialect=speaks))
+            if dialect == "postgresql" and table in t.APPEND_ONLY:
+                yield from triggers_postgresql.append_only(table)
+            continue
+        yield from _columns(before, table, speaks)
+    if dialect == "sqlite":
+        known = dict(before.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
+        for statement in triggers_sqlite.statements():
+            name = statement.split()[2]
+            if known.get(name, "").replace("IF NOT EXISTS ", "") == statement:
+                continue
+            if name in known:
+                yield f"DROP TRIGGER {name}"
+            yield statement
+
+
+def _columns(before: sqlite3.Connection, table: Table, speaks: Dialect) -> Iterator[str]:
+    there = {row[1] for row in before.execute(f"PRAGMA table_info({table.name})")}
+    indexes = {name for (name,) in before.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name = ?", (table.name,)
+    )}  # fmt: skip
+    compiler = speaks.ddl_compiler(speaks, None)  # type: ignore[arg-type]
+    for column in table.columns:
+        if column.name not in there:
+            yield f"ALTER TABLE {table.name} ADD COLUMN {compiler.get_column_specification(column)}"
+    wanted = {str(index.name): index for index in table.indexes}
+    yield from (f"DROP INDEX {name}" for name in sorted(indexes - set(wanted)))
+    for name in sorted(set(wanted) - indexes):
+        yield str(CreateIndex(wanted[name]).compile(dialect=speaks))
+
+
+def whole() -> Iterator[str]:
+    """The statements that make today's layout on PostgreSQL out of nothing."""
+    speaks = DIALECTS["postgresql"]
+    yield triggers_postgresql.NEXT
+    for table in t.metadata.sorted_tables:
+        yield str(CreateTable(table).compile(dialect=speaks))
+        for index in sorted(table.indexes, key=lambda i: str(i.name)):
+            yield str(CreateIndex(index).compile(dialect=speaks))
+    yield from triggers_postgresql.statements()
+    yield f"INSERT INTO meta (key, value) VALUES ('schema', '{t.SCHEMA_VERSION}')"
+    yield "INSERT INTO counter (name, value) VALUES ('decision', 100)"
+
+
+def supabase() -> str:
+    """The first migration of a Supabase project, which makes the tables."""
+    return "-- Made by `python -m tests.contract.steps` from the tables of the store.\n\n" + script(whole())
+
+
+def write() -> None:
+    """Write the two files of the newest step, and the tables for Supabase."""
+    for dialect in DIALECTS:
+        (FOLDER / f"{t.SCHEMA_VERSION}.{dialect}.sql").write_text(script(step(dialect)), encoding="utf-8")
+    SUPABASE.write_text(supabase(), encoding="utf-8")
+
+
+def script(statements: Iterator[str]) -> str:
+    """Statements as a file."""
+    return "".join(f"{_tidy(one)};\n\n" for one in statements).rstrip("\n") + "\n"
+
+
+def _tidy(statement: str) -> str:
+    return "\n".join(
+        line.rstrip().replace("\t", "  ") for line in statement.strip().splitlines() if line.strip()
+    )
+
+
+if __name__ == "__main__":
+    write()

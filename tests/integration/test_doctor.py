@@ -1,0 +1,90 @@
+"""The doctor's lines: what is ready, what is blocked and what to do, and no secret in any of them."""
+
+import json
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cairnops.cli import doctor
+from cairnops.connectors.chatwoot.simulator import ChatwootSimulator
+from cairnops.workspace import now
+
+CANARY = "canary-5b1e77"
+
+
+def lines(cli: Any, root: Path, code: int) -> dict[str, dict[str, str]]:
+    done = cli("doctor", "--json", "-w", root)
+    assert done.code == code, done
+    assert CANARY not in done.out + done.err
+    return {row["what"]: row for row in json.loads(done.out)}
+
+
+def test_a_workspace_on_its_own_is_ready(played: Path, cli: Any) -> None:
+    found = lines(cli, played, 0)
+    assert [(w, r["state"]) for w, r in found.items() if r["state"] != "ready"] == [
+        ("workers", "not checked"), ("clock", "not checked"), ("Supabase", "not checked"),
+    ]  # fmt: skip
+    assert "layout" in found["database"]["detail"] and "1 parked" in found["queue"]["detail"]
+
+
+def test_no_workspace_is_not_made(tmp_path: Path, cli: Any) -> None:
+    found = lines(cli, tmp_path / "absent", 1)
+    assert (found["database"]["state"], found["database"]["fix"]) == ("blocked", "cairnops init")
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_key_others_can_read(played: Path, cli: Any) -> None:
+    (played / "keys" / "ledger.key").chmod(0o644)
+    assert lines(cli, played, 1)["ledger key"]["fix"].startswith("chmod 600 ")
+
+
+def test_a_damaged_database_blocks_what_is_in_it(played: Path, cli: Any) -> None:
+    (played / "cairnops.db").write_bytes(b"this was a database once")
+    found = lines(cli, played, 1)
+    assert found["database"]["state"] == "blocked"
+    assert {found[what]["state"] for what in ("decision log", "workers", "queue")} == {"not checked"}
+
+
+@pytest.mark.parametrize(
+    ("token", "state", "said"),
+    [
+        pytest.param(CANARY, "ready", "takes the token for account 1", id="the right token"),
+        pytest.param(f"{CANARY}x", "blocked", "answers 401", id="a wrong token"),
+        pytest.param("", "blocked", "CHATWOOT_API_TOKEN is not set", id="no token"),
+    ],
+)
+def test_the_help_desk(
+    played: Path, cli: Any, monkeypatch: pytest.MonkeyPatch, token: str, state: str, said: str
+) -> None:
+    with ChatwootSimulator(token=CANARY) as simulator:
+        monkeypatch.setenv("CHATWOOT_BASE_URL", simulator.base_url)
+        monkeypatch.setenv("CHATWOOT_API_TOKEN", token)
+        found = lines(cli, played, 0 if state == "ready" else 1)
+    assert found["help desk"]["state"] == state and said in found["help desk"]["detail"]
+    assert found["clock"]["state"] == ("ready" if token else "not checked")
+
+
+def test_a_help_desk_nobody_reaches(played: Path, cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATWOOT_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("CHATWOOT_API_TOKEN", CANARY)
+    assert "cannot be reached (ConnectError)" in lines(cli, played, 1)["help desk"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state"), [(0, "ready"), (20, "ready"), (90, "blocked"), (-90, "blocked")]
+)
+def test_clocks_apart(seconds: int, state: str) -> None:
+    from datetime import timedelta
+
+    line = doctor._clock(format_datetime(now() + timedelta(seconds=seconds)))
+    assert line.state == state
+    assert doctor._clock("soon").state == "not checked"
+
+
+def test_supabase_half_set_up(played: Path, cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPABASE_URL", "https://x.example")
+    assert lines(cli, played, 1)["Supabase"]["state"] == "blocked"
+    monkeypatch.setenv("SUPABASE_SERVICE_KEY", CANARY)
+    assert lines(cli, played, 0)["Supabase"]["state"] == "ready"
