@@ -280,10 +280,13 @@ async def everybody(desk: Desk) -> None:
     seen = {"opened": 0, "toasts": 0}
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
-        context = await browser.new_context(viewport={"width": 1100, "height": 700}, reduced_motion="reduce")
         at_first = used(desk.process.pid)[1]
         pages = []
         for n in range(PEOPLE):
+            # Everybody has a browser of their own: one opens six lines to a server and no more.
+            context = await browser.new_context(
+                viewport={"width": 1100, "height": 700}, reduced_motion="reduce"
+            )
             page = await context.new_page()
             await page.goto(desk.url(f"op{n:02}@practice.example:operator"))
             await expect_async(page.get_by_role("row").nth(3)).to_be_visible(timeout=60_000)

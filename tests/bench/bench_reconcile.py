@@ -149,7 +149,7 @@ def _ndjson(folder: Path, parquet: Path, rows: int) -> None:
     with log:
         took = time.perf_counter() - begun
     print(f"{rows:,} lines of NDJSON taken in: {took:.1f} s; a bare read of them: {bare:.1f} s")
-    code = f"import resource; from pathlib import Path; import cairnops.analytics.reconcile_scan as s; s.open_lines(Path({json.dumps(str(path))})).close(); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"  # noqa: E501
+    code = f"import resource; from pathlib import Path; import cairnops.analytics.reconcile_scan as s; s.open_lines(Path({json.dumps(str(path))})).close(); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
     peak = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.strip()

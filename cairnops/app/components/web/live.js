@@ -39,6 +39,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
       quiet ??= setTimeout(say, TOGETHER_MS);
     };
     const connect = () => {
+      // Nobody looks at a hidden tab, and a browser has six lines to a server for all of its tabs together.
+      if (document.hidden) return;
       source = new EventSource(data.url);
       source.onopen = () => {
         clearTimeout(lost);
@@ -58,9 +60,20 @@ export default function ({ parentElement, data, setTriggerValue }) {
         if (source.readyState === EventSource.CLOSED) again = setTimeout(connect, AGAIN_MS);
       };
     };
+    made.rest = () => {
+      for (const timer of [lost, again]) clearTimeout(timer);
+      lost = again = undefined;
+      source?.close();
+    };
+    made.look = () => {
+      made.rest();
+      connect();
+    };
+    document.addEventListener("visibilitychange", made.look);
     made.close = () => {
-      for (const timer of [quiet, lost, again]) clearTimeout(timer);
-      source.close();
+      document.removeEventListener("visibilitychange", made.look);
+      clearTimeout(quiet);
+      made.rest();
     };
     connect();
     document.addEventListener("click", turns, true);
