@@ -26,7 +26,9 @@ _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-c
 expect.set_options(timeout=15_000)
 
 
-@pytest.fixture(scope="session")
+# Not for longer than a module: Playwright keeps a loop running, beside which no other test of the process could
+# start one.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium, headless."""
     found = next(filter(None, map(shutil.which, _BROWSERS)), None)

@@ -34,7 +34,9 @@ _ARGUMENTS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+# Not for longer than a module: Playwright keeps a loop running, beside which no other test of the process could
+# start one.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     found = shutil.which("chromium") or shutil.which("google-chrome")
     assert found, "no Chromium on this machine; make test installs one"

@@ -141,7 +141,10 @@ def test_two_tabs_and_a_reload_send_once_and_lose_nothing_typed(workspace: Path,
         text = "Hi Alex, the carrier was asked for a scan; news by tonight."
         dialog.get_by_label("Reply text").fill(text)
         dialog.get_by_label("Internal note").fill("typed before the reload")
+        dialog.get_by_label("Internal note").press("Tab")
         expect(dialog.get_by_text("Your changes").locator("visible=true")).to_have_count(1)
+        first.wait_for_timeout(500)
+        settled(first)
         first.reload()
         dialog = open_case(first, "Alex Rivera")
         expect(dialog.get_by_label("Reply text")).to_have_value(text)
