@@ -128,7 +128,7 @@ def _row(
         claimed_by=holder,
         mine=holder == me,
         status=case.status.value,
-        delivery=delivery.get(case.id, "") or (late_words(force) if stopped else ""),
+        delivery=", ".join(w for w in (delivery.get(case.id, ""), late_words(force) if stopped else "") if w),
     )
 
 

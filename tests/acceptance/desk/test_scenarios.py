@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 from cairnops.domain.conversations import Author
 from cairnops.settings import Settings
 from cairnops.workspace import Workspace
-from tests.acceptance.desk.conftest import ALEX, SAM, Visit, rehearsal
+from tests.acceptance.desk.conftest import ALEX, SAM, Visit, rehearsal, settled
 
 
 def row(page: Page, customer: str) -> Locator:
