@@ -163,6 +163,8 @@ def configuration(host: str, port: int) -> dict[str, Any]:
         # Streamlit would send what it believes the browser still has as a reference. While news comes in faster
         # than pages are drawn it believes wrongly, and the page ends in "Cached ForwardMsg MISS".
         "global.minCachedMessageSize": 1e9,
+        # Not after every run of a script; the interpreter collects when there is something to collect.
+        "runner.postScriptGC": False,
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
         "client.showErrorLinks": False,

@@ -74,6 +74,7 @@ class Room:
         self._cases: tuple[int, list[Conversation]] = (-1, [])
         self._decided: tuple[int, dict[str, tuple[str, str]]] = (-1, {})
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
 
     def start(self) -> "Room":
         """Connect to the help desk and begin to deliver; a help desk that is down is a state, not an error."""
@@ -152,20 +153,23 @@ class Room:
 
     def cases(self) -> list[Conversation]:
         """Every conversation the ledger has; read again only when something was committed."""
-        at, cases = self._cases
-        newest = self.workspace.ledger.newest()
-        if at != newest:
-            cases = self.workspace.ledger.conversations()
-            self._cases = (newest, cases)
+        # One reads for all: everybody's page asks at the same moment.
+        with self._reading:
+            at, cases = self._cases
+            newest = self.workspace.ledger.newest()
+            if at != newest:
+                cases = self.workspace.ledger.conversations()
+                self._cases = (newest, cases)
         return cases
 
     def decided(self) -> dict[str, tuple[str, str]]:
         """What was decided last on each conversation and how it stands; see `SqlLedger.last_decisions`."""
-        at, decided = self._decided
-        newest = self.workspace.ledger.newest()
-        if at != newest:
-            decided = self.workspace.ledger.last_decisions()
-            self._decided = (newest, decided)
+        with self._reading:
+            at, decided = self._decided
+            newest = self.workspace.ledger.newest()
+            if at != newest:
+                decided = self.workspace.ledger.last_decisions()
+                self._decided = (newest, decided)
         return decided
 
     # The background.

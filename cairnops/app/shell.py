@@ -97,7 +97,7 @@ def allowed(duty: Duty) -> bool:
 
 
 def toast(text: str, tone: Literal["good", "bad", "warn", "info"] = "info") -> None:
-    """Say something in passing, with the next drawing of the overlay."""
+    """Say something in passing."""
     shown = st.session_state.setdefault("_toasts", [])
     number = shown[-1]["seq"] + 1 if shown else 1
     shown.append({"seq": number, "text": line(text), "tone": tone})
@@ -144,16 +144,22 @@ def close() -> None:
     refresh()
 
 
+@st.fragment(key="toasts")
+def toasts() -> None:
+    """What is said in passing. Drawn first: somebody waits for it, and pages take their time."""
+    present("toasts")
+    components.toasts(st.session_state.get("_toasts", []))
+
+
 @st.fragment(key="overlay")
 def overlay() -> None:
-    """The dialog and the toasts."""
+    """The dialog, and what is said to screen readers."""
     present("overlay")
     if up := shown():
         kind, args = up
         _DIALOGS[kind](**args)
     text, number = st.session_state.get("_said", ("", 0))
     components.announcer(text, number)
-    components.toasts(st.session_state.get("_toasts", []))
 
 
 # What is drawn again.
@@ -177,6 +183,8 @@ def live(draw: Callable[[], None]) -> Callable[[], None]:
 
 def refresh(*keys: str) -> None:
     """Draw these parts again (`page`, `overlay`); the last line of a callback. Without keys, everything."""
+    if "overlay" in keys:
+        keys = ("toasts", *keys)
     there = [key for key in dict.fromkeys(keys) if key in st.session_state["_present"]]
     # What cut off a page that was being drawn must not leave it half drawn.
     if not keys or not st.session_state.get("_whole"):

@@ -385,16 +385,22 @@ class SqlLedger:
         scope: str = "",
         uid: str = "",
         number: int = 0,
+        last: int = 0,
     ) -> list[dict[str, Any]]:
-        """Decision records in number order: the hashed body as data, plus `leafHash`; empty filters match all."""
+        """Decision records in number order: the hashed body as data, plus `leafHash`; empty filters match all.
+
+        `last`: so many of the newest, 0 for all.
+        """
         d = t.decision.c
         wanted = {
             d.session: session, d.conversation_id: conversation, d.action: action, d.actor: actor,
             d.scope: scope, d.uid: uid, d.number: number,
         }  # fmt: skip
         query = select(d["body", "leaf_hash"]).where(and_(True, *(k == v for k, v in wanted.items() if v)))
+        query = query.order_by(d.number.desc()).limit(last) if last else query.order_by(d.number)
         with reading(self.engine) as c:
-            rows = c.execute(query.order_by(d.number)).all()
+            rows = c.execute(query).all()
+        rows = rows[::-1] if last else rows
         return [{**json.loads(row.body), "leafHash": row.leaf_hash} for row in rows]
 
     def deliveries(

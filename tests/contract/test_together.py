@@ -344,6 +344,7 @@ def alone(postgresql: Any) -> Iterator[tuple[ModuleType, Path, "subprocess.Popen
         yield module, folder, process
     finally:
         module.stop(folder)
+        process.wait(30)
         shutil.rmtree(folder)
 
 

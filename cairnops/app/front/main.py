@@ -15,6 +15,7 @@ page_style()
 person = chrome.sign_in()
 if person is not None:
     shell.begin(person)
+    shell.toasts()
     page = st.navigation(chrome.pages(), position="sidebar")
     chrome.sidebar()
     chrome.bridge()

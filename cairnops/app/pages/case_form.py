@@ -49,6 +49,7 @@ def begin(conversation: str, view: View, draft: Draft | None) -> None:
         "step": "",
         "override": "",
         "whole": False,
+        "unfolded": False,
     }
 
 
@@ -150,11 +151,26 @@ def override_field(state: dict[str, Any], verdicts: tuple[Verdict, ...]) -> None
 
 def promise_fields(state: dict[str, Any], *, expanded: bool) -> None:
     epoch = state["epoch"]
-    with st.expander("Follow-up: who, by when", expanded=expanded, icon=":material/event_upcoming:"):
+    box = st.expander(
+        "Follow-up: who, by when",
+        expanded=expanded,
+        icon=":material/event_upcoming:",
+        key=f"_follow_up_{state['step']}_{epoch}",
+        on_change=_unfolded,
+    )
+    # Most replies promise nothing: what is folded is drawn when it is wanted, and then stays.
+    state["unfolded"] = state["unfolded"] or bool(box.open)
+    if not state["unfolded"]:
+        return
+    with box:
         first, second, third = st.columns([3, 2, 4])
         first.text_input("Owner", key=f"_owner_{epoch}", value=shell.me().email)
         second.number_input("Due in minutes", 0, 43_200, 0, 15, key=f"_due_{epoch}", help="0: no follow-up")
         third.text_input("What is promised", key=f"_promise_{epoch}")
+
+
+def _unfolded() -> None:
+    shell.refresh("overlay")
 
 
 def promised(state: dict[str, Any]) -> FollowUp | None:

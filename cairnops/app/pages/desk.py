@@ -197,8 +197,10 @@ def _receipts() -> None:
 
 def _decisions() -> list[ReceiptView]:
     workspace, person = shell.room().workspace, shell.me()
-    rows = workspace.ledger.decisions(actor=person.email, session=shell.focus(), scope=Scope.OPS.value)
-    return [_receipt(row, rows) for row in reversed(rows[-_RECEIPTS:])]
+    rows = workspace.ledger.decisions(
+        actor=person.email, session=shell.focus(), scope=Scope.OPS.value, last=_RECEIPTS
+    )
+    return [_receipt(row, rows) for row in reversed(rows)]
 
 
 def _receipt(decision: dict[str, Any], rows: list[dict[str, Any]]) -> ReceiptView:

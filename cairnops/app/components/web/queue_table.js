@@ -91,6 +91,15 @@ const focusWhenFree = (node, choose, frames = 30) => {
   if (frames && node.isConnected) requestAnimationFrame(() => focusWhenFree(node, choose, frames - 1));
 };
 
+// The dialog a row opens gives the focus back by itself, unless it was closed before it had taken it.
+const focusAfterDialog = (node, choose) => {
+  node.waiting?.disconnect();
+  node.waiting = new MutationObserver(() => {
+    if (document.querySelector("[role=dialog]")) focusWhenFree(node, choose);
+  });
+  node.waiting.observe(document.body, { childList: true, subtree: true });
+};
+
 export default function ({ parentElement, data, setTriggerValue }) {
   const node = root(parentElement, "co-queue", (made) => {
     const table = el("table");
@@ -124,7 +133,11 @@ export default function ({ parentElement, data, setTriggerValue }) {
       }
     });
   });
-  node.opens = (id) => setTriggerValue("open", { id, seq: ++node.opened });
+  node.opens = (id) => {
+    const before = [...node.body.children].map((tr) => tr.dataset.key);
+    focusAfterDialog(node, () => node.nextTo(id, before));
+    setTriggerValue("open", { id, seq: ++node.opened });
+  };
   const now = serverNow(data.now_ms);
   const order = [...node.body.children].map((tr) => tr.dataset.key);
   const heldRow = document.activeElement?.closest?.("tr");
@@ -139,7 +152,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   put(node.empty, data.empty);
 
   // The row itself while it is there; once it left, the one that took its place.
-  const nextTo = (key, before) => {
+  node.nextTo = (key, before) => {
     const rows = [...node.body.children];
     const stays = (k) => rows.find((tr) => tr.dataset.key === k);
     const from = Math.max(0, before.indexOf(key));
@@ -147,11 +160,11 @@ export default function ({ parentElement, data, setTriggerValue }) {
     return found ? found.co.open : node.empty;
   };
   const left = held !== null && !node.seen.has(held) ? held : null;
-  if (left !== null) focusWhenFree(node, () => nextTo(left, order));
+  if (left !== null) focusWhenFree(node, () => node.nextTo(left, order));
   const [id, seq] = data.focus ?? [];
   if (seq !== undefined && seq !== node.focusSeq) {
     node.focusSeq = seq;
-    focusWhenFree(node, () => nextTo(String(id), order));
+    focusWhenFree(node, () => node.nextTo(String(id), order));
   }
   node.tick = () => {
     const at = serverNow(-Infinity);
