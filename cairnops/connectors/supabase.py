@@ -112,10 +112,27 @@ class Project:
 
     def removed_until(self) -> str:
         """The moment before which retention has removed decisions there; empty when it never ran."""
-        import json
+        rows = self.pages("retention", ("seq", "until"), only=("kind", "decisions"))
+        return max((str(row["until"]) for row in rows), default="")
 
-        rows = self.pages("event", ("seq", "kind", "body"), only=("kind", "retention.applied"))
-        return max((str(json.loads(row["body"]).get("olderThan", "")) for row in rows), default="")
+    def retain(self, kind: str, until: str, why: str) -> dict[str, int]:
+        """Have what is older removed there, on record; how many rows of which table went.
+
+        Raises:
+            RemoteError: when it is refused, or is too young.
+        """
+        from postgrest import APIError
+
+        asked = {"of_kind": kind, "older_than": until, "why": why}
+        try:
+            answer = self._client.rpc("cairnops_retain", asked).execute()
+        except APIError as error:
+            self._refused(error, "cairnops_retain")
+        except httpx.HTTPError as error:
+            raise self._unreached(error) from None
+        if not isinstance(answer.data, dict):
+            raise self._strange("something that is not a count")
+        return {str(table): int(rows) for table, rows in answer.data.items()}  # type: ignore[call-overload]
 
     def count(self, table: str, key: str, *, through: Any = None, born: str = "", since: str = "") -> int:
         """How many rows there are, up to that key when one is given, and born since then."""
@@ -248,7 +265,7 @@ class Project:
                 f"{table}: {said}",
                 hint="The project holds another ledger. Give every ledger a project of its own.",
             )
-        if code in ("PGRST205", "42P01", "PGRST204", "42703"):
+        if code in ("PGRST205", "42P01", "PGRST204", "42703", "PGRST202"):
             raise RemoteError(f"The project has no such table or column: {said}", hint=_MIGRATIONS)
         if code == "42501":
             raise RemoteError(f"The key may not do this with {table}: {said}", hint=self._todo)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cairnops.domain.conversations import Role
 from cairnops.domain.policy import RetentionPolicy
 
 #: In the order in which they go: what is practised belongs to its session.
@@ -44,6 +45,11 @@ class Plan:
         """The same for plans that remove the same; another once anything about them differs."""
         told = [(due.kind, self.until[due.kind], due.table, due.rows, due.oldest, due.newest) for due in self.due]
         return hashlib.sha256(repr(sorted(told)).encode()).hexdigest()[:12]
+
+
+def refusal(role: Role) -> str:
+    """Why somebody of that role may not remove anything; empty for an admin, who may."""
+    return "" if role is Role.ADMIN else f"An admin removes what is old; {role.value} is another role."
 
 
 def until(policy: RetentionPolicy, now: datetime, kinds: Sequence[str] = KINDS) -> dict[str, datetime]:

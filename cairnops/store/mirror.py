@@ -8,6 +8,7 @@ from sqlalchemy import Engine, Select, Table, select
 
 from cairnops.store import tables as t
 from cairnops.store.engine import reading, steady
+from cairnops.store.retention import SqlRetention
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +64,10 @@ class SqlMirrored:
 
     def __init__(self, engine: Engine):
         self._engine = engine
+
+    def removed_until(self) -> str:
+        """The moment before which retention has removed decisions here; empty when it never ran."""
+        return SqlRetention(self._engine).until()
 
     def outlines(self, since: str = "") -> dict[str, list[Outline]]:
         """Key and compared columns of every row, by table, in key order, all of one moment.
