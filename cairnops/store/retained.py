@@ -17,8 +17,8 @@ _FLOOR = {
     "postgresql": f"to_char((now() - interval '{KEPT_DAYS} days') AT TIME ZONE 'UTC', "
     "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')",
 }
-#: A retention as it was made, with the event that tells of it.
-_SAID = f"retention r JOIN event v ON v.seq = r.event AND v.kind = '{APPLIED}' AND v.actor = r.actor"
+#: The event that tells of a retention.
+_TOLD = f"JOIN event v ON v.seq = r.event AND v.kind = '{APPLIED}' AND v.actor = r.actor"
 
 
 class _Words:
@@ -29,16 +29,19 @@ class _Words:
 
     def before(self, kind: str, column: str) -> str:
         """What happened before the moment until which rows of that kind go."""
-        return f"EXISTS (SELECT 1 FROM {_SAID} WHERE r.kind = '{kind}' AND {column} < r.until AND {self._only})"
+        return (
+            f"EXISTS (SELECT 1 FROM retention r {_TOLD} "
+            f"WHERE r.kind = '{kind}' AND {column} < r.until AND {self._only})"
+        )
 
     def buried(self, uid: str) -> str:
         """What hangs on a decision that stands in the log and has its tombstone."""
         return (
             "EXISTS (SELECT 1 FROM tombstone b JOIN decision d "
             "ON d.uid = b.uid AND d.number = b.number AND d.leaf_hash = b.leaf_hash "
-            f"JOIN seal l ON l.decision_uid = b.uid AND l.leaf_hash = b.leaf_hash JOIN {_SAID} "
-            f"WHERE b.uid = {uid} AND r.seq = b.retention AND r.kind = 'decisions' AND d.at < r.until "
-            f"AND {self._only})"
+            "JOIN seal l ON l.decision_uid = b.uid AND l.leaf_hash = b.leaf_hash "
+            f"JOIN retention r ON r.seq = b.retention {_TOLD} "
+            f"WHERE b.uid = {uid} AND r.kind = 'decisions' AND d.at < r.until AND {self._only})"
         )
 
     def not_newest(self, table: str, seq: str) -> str:

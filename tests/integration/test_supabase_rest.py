@@ -328,15 +328,34 @@ def test_what_retention_removed_is_not_sent_again(
     assert cli("supabase", "push", "-w", played).code == 0
     with Project(fresh, lite.SERVICE) as there:
         limit = every(fresh, "decision")[4]["at"]
-        told = there._client.rpc("cairnops_retain", {"older_than": limit, "why": "365 days"}).execute().data
+        told = there.retain("decisions", limit, "365 days")
         assert there.removed_until() == limit
     left = [row["number"] for row in every(fresh, "decision")]
-    assert told["decisions"] > 0 and len(left) == 7 - told["decisions"]
+    assert told["decision"] > 0 and len(left) == 7 - told["decision"]
     sent = json.loads(cli("supabase", "push", "--json", "-w", played).out)["tables"]
     assert {s["table"]: s["sent"] for s in sent} == dict.fromkeys(NAMES, 0)
     assert [row["number"] for row in every(fresh, "decision")] == left
     done = cli("supabase", "status", "-w", played)
     assert done.code == 0 and "is left alone" in done.out
+
+
+def test_what_was_removed_here_goes_there_too(
+    fresh: str, played: Path, at: Callable[[str], None], cli: Any
+) -> None:
+    at(fresh)
+    for command in (["ledger", "seal"], ["supabase", "push"]):
+        assert cli(*command, "-w", played).code == 0
+    assert cli("supabase", "retain", "-w", played).code == 2, "nothing was removed here yet"
+    applied = cli("retention", "apply", "--yes", "--as", "ada@shop.example:admin", "-w", played)
+    assert applied.code == 0 and "cairnops supabase retain" in applied.err
+    behind = cli("supabase", "status", "-w", played)
+    assert behind.code == 1 and "removed here and not there" in behind.out
+    told = json.loads(cli("supabase", "retain", "--json", "-w", played).out)
+    assert told["removed"]["decision"] == 6 == len(every(fresh, "tombstone"))
+    assert cli("supabase", "push", "-w", played).code == 0
+    status = cli("supabase", "status", "--json", "-w", played)
+    assert status.code == 0, status.out
+    assert json.loads(status.out)["removedUntil"] == json.loads(status.out)["removedHereUntil"]
 
 
 # Status
