@@ -95,7 +95,9 @@ def checkpoint(
                 narrate(f"{what} is the whole log: its checkpoint says it all")
                 text = signed.note
         elif removed := len(w.seals.removed()):
-            narrate(f"retention removed {removed} of them; an export needs cairnops ledger checkpoint --kept too")
+            narrate(
+                f"retention removed {removed} of them; an export needs cairnops ledger checkpoint --kept too"
+            )
         waiting = w.seals.unsealed()
     if waiting:
         narrate(f"{wording.count(waiting, 'decision')} not sealed yet: cairnops ledger seal")

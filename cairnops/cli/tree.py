@@ -52,8 +52,8 @@ class _Ordered(TyperGroup):
 
 _ORDER = (
     "dryrun", "app", "scenarios", "session", "deliver", "evidence", "worksheet", "reconcile", "decisions",
-    "conversations", "ledger", "summary", "report", "explain", "policy", "init", "settings", "db", "retention", "supabase",
-    "worker", "jobs", "doctor", "fixtures", "chatwoot",
+    "conversations", "ledger", "summary", "report", "explain", "policy", "init", "settings", "db", "retention",
+    "supabase", "worker", "jobs", "doctor", "fixtures", "chatwoot",
 )  # fmt: skip
 
 app = typer.Typer(

@@ -43,7 +43,9 @@ class Plan:
     @property
     def id(self) -> str:
         """The same for plans that remove the same; another once anything about them differs."""
-        told = [(due.kind, self.until[due.kind], due.table, due.rows, due.oldest, due.newest) for due in self.due]
+        told = [
+            (due.kind, self.until[due.kind], due.table, due.rows, due.oldest, due.newest) for due in self.due
+        ]
         return hashlib.sha256(repr(sorted(told)).encode()).hexdigest()[:12]
 
 

@@ -93,7 +93,9 @@ def _tombstones(out: Verification, stored: Stored) -> None:
     for stone in stored.tombstones:
         of = sealed.get(stone.uid)
         if of is None or of.sealed != stone.leaf_hash:
-            out.tell("dropped", f"the tombstone of decision {stone.number} is not of a record that was sealed")
+            out.tell(
+                "dropped", f"the tombstone of decision {stone.number} is not of a record that was sealed"
+            )
         elif of.body is not None:
             out.tell("inserted", f"decision {stone.number} has a tombstone and is still there")
         elif not stone.at:

@@ -275,7 +275,8 @@ def _compare_part(out: Verification, scanned: Scan, part: Extract, older: list[C
             )
         elif root != old.root:
             out.tell(
-                "history", f"the first {old.size} records are not those of the older checkpoint: the log was made anew"
+                "history",
+                f"the first {old.size} records are not those of the older checkpoint: the log was made anew",
             )
 
 

@@ -1,4 +1,4 @@
-"""Which row may leave a ledger that only grows: what the triggers let go, and what a retention removes, is one condition.
+"""Which row may leave a ledger that only grows: what triggers let go and what retention removes is one condition.
 
 A row goes when an audit event by somebody says until when rows of its kind go, and a row of `retention` points to that
 event. A decision goes when, besides, it has its place in the log and a tombstone stands with its number and its hash.
@@ -15,7 +15,7 @@ APPLIED, REMOVED = "retention.applied", "retention.removed"
 _FLOOR = {
     "sqlite": f"strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-{KEPT_DAYS} days')",
     "postgresql": f"to_char((now() - interval '{KEPT_DAYS} days') AT TIME ZONE 'UTC', "
-    "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')",
+    '\'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')',
 }
 #: The event that tells of a retention.
 _TOLD = f"JOIN event v ON v.seq = r.event AND v.kind = '{APPLIED}' AND v.actor = r.actor"
@@ -66,12 +66,17 @@ def _conditions(row: str, only: str) -> Iterator[tuple[str, str, str, str]]:
     w = _Words(row, only)
     practised = w.unless("assignment", f"x.conversation_id = {row}.conversation_id")
     session_gone = w.unless("session", f"x.name = {row}.session")
-    yield "training", "session", "started_at", _and(
-        w.before("training", f"{row}.started_at"),
-        *(
-            f"NOT EXISTS (SELECT 1 FROM {table} x WHERE x.session = {row}.name "
-            f"AND NOT {_Words('x', only).before('training', 'x.at')})"
-            for table in ("run", "worksheet", "probe", "decision")
+    yield (
+        "training",
+        "session",
+        "started_at",
+        _and(
+            w.before("training", f"{row}.started_at"),
+            *(
+                f"NOT EXISTS (SELECT 1 FROM {table} x WHERE x.session = {row}.name "
+                f"AND NOT {_Words('x', only).before('training', 'x.at')})"
+                for table in ("run", "worksheet", "probe", "decision")
+            ),
         ),
     )
     yield "training", "assignment", "at", _and(w.before("training", f"{row}.at"), session_gone)
@@ -79,14 +84,24 @@ def _conditions(row: str, only: str) -> Iterator[tuple[str, str, str, str]]:
         gone = w.before("training", f"{row}.at"), w.not_newest(table, f"{row}.seq"), session_gone
         yield "training", table, "at", _and(*gone)
     # What is practised belongs to its session.
-    yield "transcripts", "conversation", "at", _and(
-        w.before("transcripts", f"{row}.at"),
-        w.unless("assignment", f"x.conversation_id = {row}.id"),
-        w.unless("effect", f"x.conversation_id = {row}.id AND x.due_ms IS NOT NULL"),
+    yield (
+        "transcripts",
+        "conversation",
+        "at",
+        _and(
+            w.before("transcripts", f"{row}.at"),
+            w.unless("assignment", f"x.conversation_id = {row}.id"),
+            w.unless("effect", f"x.conversation_id = {row}.id AND x.due_ms IS NOT NULL"),
+        ),
     )
-    yield "transcripts", "breach", "breached_at", _and(
-        w.before("transcripts", f"{row}.breached_at"),
-        w.unless("conversation", f"x.id = {row}.conversation_id"),
+    yield (
+        "transcripts",
+        "breach",
+        "breached_at",
+        _and(
+            w.before("transcripts", f"{row}.breached_at"),
+            w.unless("conversation", f"x.id = {row}.conversation_id"),
+        ),
     )
     for table in ("suggestion", "draft"):
         yield "transcripts", table, "at", _and(w.before("transcripts", f"{row}.at"), practised)
@@ -94,34 +109,57 @@ def _conditions(row: str, only: str) -> Iterator[tuple[str, str, str, str]]:
     still = w.unless("sync_event", f"x.effect_uid = {row}.effect_uid")
     yield "decisions", "attempt", "at", w.of_effect(_and(w.before("decisions", f"{row}.at"), still))
     told = w.unless("sync_event", f"x.effect_uid = {row}.uid")
-    yield "decisions", "effect", "", _and(
-        f"{row}.due_ms IS NULL",
-        w.not_newest("effect", f"{row}.seq"),
-        f"({w.buried(f'{row}.decision_uid')} OR ({row}.decision_uid = '' AND {told}))",
+    yield (
+        "decisions",
+        "effect",
+        "",
+        _and(
+            f"{row}.due_ms IS NULL",
+            w.not_newest("effect", f"{row}.seq"),
+            f"({w.buried(f'{row}.decision_uid')} OR ({row}.decision_uid = '' AND {told}))",
+        ),
     )
-    yield "decisions", "decision", "at", _and(
-        w.buried(f"{row}.uid"), w.unless("effect", f"x.decision_uid = {row}.uid")
+    yield (
+        "decisions",
+        "decision",
+        "at",
+        _and(w.buried(f"{row}.uid"), w.unless("effect", f"x.decision_uid = {row}.uid")),
     )
-    yield "decisions", "follow_up", "at", _and(
-        w.before("decisions", f"{row}.at"),
-        w.before("decisions", f"{row}.due"),
-        w.not_newest("follow_up", f"{row}.seq"),
-        w.unless("decision", f"x.uid = {row}.decision_uid"),
+    yield (
+        "decisions",
+        "follow_up",
+        "at",
+        _and(
+            w.before("decisions", f"{row}.at"),
+            w.before("decisions", f"{row}.due"),
+            w.not_newest("follow_up", f"{row}.seq"),
+            w.unless("decision", f"x.uid = {row}.decision_uid"),
+        ),
     )
-    yield "decisions", "event", "at", _and(
-        w.before("decisions", f"{row}.at"),
-        w.not_newest("event", f"{row}.seq"),
-        # Who sealed and who removed is known for good.
-        f"substr({row}.kind, 1, 7) <> 'ledger.'",
-        f"substr({row}.kind, 1, 10) <> 'retention.'",
-        f"({row}.key = '' OR {w.unless('decision', f'x.request_key = {row}.key')})",
-        f"({row}.session = '' OR {session_gone})",
+    yield (
+        "decisions",
+        "event",
+        "at",
+        _and(
+            w.before("decisions", f"{row}.at"),
+            w.not_newest("event", f"{row}.seq"),
+            # Who sealed and who removed is known for good.
+            f"substr({row}.kind, 1, 7) <> 'ledger.'",
+            f"substr({row}.kind, 1, 10) <> 'retention.'",
+            f"({row}.key = '' OR {w.unless('decision', f'x.request_key = {row}.key')})",
+            f"({row}.session = '' OR {session_gone})",
+        ),
     )
-    yield "decisions", "request", "", _and(
-        # Its own moment is that of its event.
-        w.before("decisions", "''"),
-        w.unless("event", f"x.key = {row}.key"),
-        w.unless("decision", f"x.request_key = {row}.key"),
+    yield (
+        "decisions",
+        "request",
+        "",
+        _and(
+            # Its own moment is that of its event.
+            w.before("decisions", "''"),
+            w.unless("event", f"x.key = {row}.key"),
+            w.unless("decision", f"x.request_key = {row}.key"),
+        ),
     )
 
 

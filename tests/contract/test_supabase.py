@@ -345,7 +345,9 @@ def test_what_is_old_and_sealed_goes_through_one_function_which_says_so(worked: 
         assert c.execute("SELECT number FROM decision").fetchall() == [(102,)], "not sealed: it stays"
         assert c.execute("SELECT count(*) FROM seal").fetchone() == (1,), "its hash stays"
         assert c.execute("SELECT number, retention FROM tombstone").fetchall() == [(101, 1)]
-        made = c.execute("SELECT kind, actor, role, body::jsonb, seq FROM event WHERE kind LIKE 'retention.%'").fetchall()
+        made = c.execute(
+            "SELECT kind, actor, role, body::jsonb, seq FROM event WHERE kind LIKE 'retention.%'"
+        ).fetchall()
         assert [row[:3] for row in made] == [
             ("retention.applied", "ops@shop.example", "admin"),
             ("retention.removed", "ops@shop.example", "admin"),

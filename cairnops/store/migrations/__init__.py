@@ -17,7 +17,6 @@ from cairnops.store import engine as engines
 from cairnops.store import tables as t
 from cairnops.store.engine import is_sqlite, layout, place, reading, writing
 
-
 #: What `supabase/migrations` adds to the layout for those who come over the API.
 _OF_SUPABASE = {f"function cairnops_{name}" for name in ("retain", "role", "email")}
 
