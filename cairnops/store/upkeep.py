@@ -115,6 +115,15 @@ def _unburied(c: Connection) -> Iterator[str]:
             yield f"decision {stone.number} was removed, and no retention is on record for it"
 
 
+def clock_ms(engine: Engine) -> int | None:
+    """The server's clock, epoch milliseconds; None where there is no server."""
+    with reading(engine) as c:
+        if is_sqlite(c):
+            return None
+        told = c.execute(text("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)"))
+        return int(told.scalar_one())
+
+
 def moved_to(c: Connection) -> str:
     """Where the ledger was moved; empty when it is here."""
     return c.execute(select(t.meta.c.value).where(t.meta.c.key == "moved")).scalar() or ""
