@@ -62,7 +62,7 @@ class Project:
             raise CairnError(
                 "The Supabase client is not installed.", hint="pip install 'cairnops[shared]'"
             ) from None
-        self.url, self._todo = url, _KEYS[setting]
+        self.url, self._key, self._todo = url, key, _KEYS[setting]
         self._http = _Patient(sleep, () if once else PAUSES, TIMEOUT_ONCE if once else TIMEOUT)
         options = ClientOptions(
             httpx_client=self._http,
@@ -263,7 +263,9 @@ class Project:
 
     def _refused(self, error: Any, table: str) -> NoReturn:
         status, code = self._http.status, error.code or ""
-        said = " ".join(str(part) for part in (error.message, error.details, error.hint) if part)[:300]
+        said = " ".join(str(part) for part in (error.message, error.details, error.hint) if part)
+        # A gateway set up for debugging says back what it was sent.
+        said = said.replace(self._key, "…")[:300]
         if code == "23505":
             raise Duplicate(
                 f"{table}: {said}",
