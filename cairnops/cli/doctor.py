@@ -151,7 +151,7 @@ def _key(w: "Workspace") -> Line:
     path = w.root / "keys" / "ledger.key"
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
-        w.signer()
+        mine, held = w.signer().key, w.seals.held_keys()
     except OSError as error:
         return Line(
             what="ledger key", state="blocked", detail=f"{path}: {error.strerror}", fix="Put it back."
@@ -161,6 +161,11 @@ def _key(w: "Workspace") -> Line:
     if mode & 0o077:
         detail = f"{path} can be read by others ({mode:03o})"
         return Line(what="ledger key", state="blocked", detail=detail, fix=f"chmod 600 {path}")
+    if held and held[-1].key != mine:
+        detail = f"the log is sealed with another key, {held[-1].key.id.hex()}"
+        if w.settings["DATABASE_URL"]:
+            return _unseen("ledger key", f"{detail}: whoever holds it seals")
+        return Line(what="ledger key", state="blocked", detail=detail, fix="Put it back from a copy.")
     return Line(what="ledger key", state="ready", detail=f"{path} is its owner's alone")
 
 

@@ -90,7 +90,8 @@ class SqlMirrored:
         first = mirrored.table.c[mirrored.key[0]]
         query = _chosen(mirrored, list(mirrored.table.c), "")
         with reading(self._engine) as c:
-            found = c.execute(query.where(first.between(keys[0][0], keys[-1][0]))).all()
+            # Not BETWEEN: PostgreSQL takes no collation behind it.
+            found = c.execute(query.where(first >= keys[0][0], first <= keys[-1][0])).all()
         rows = [dict(row._mapping) for row in found]
         return [row for row in rows if tuple(row[name] for name in mirrored.key) in wanted]
 
