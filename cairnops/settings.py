@@ -223,6 +223,21 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_url,
     ),
     Setting(
+        name="OTEL_EXPORTER_OTLP_ENDPOINT",
+        default="",
+        help="Where the desk and workers send spans (OTLP over HTTP); empty sends none.",
+        accepted="an http:// or https:// address, without user, password and query",
+        parse=_url,
+    ),
+    Setting(
+        name="OTEL_EXPORTER_OTLP_HEADERS",
+        default="",
+        help="What is sent with them, as OpenTelemetry reads it.",
+        accepted="name=value pairs with commas between, blanks as %20",
+        parse=_word,
+        secret=True,
+    ),
+    Setting(
         name="CAIRNOPS_COOKIE_SECRET",
         default="",
         help="Signs the desk's sign-in cookie; fresh at each start when not set.",

@@ -30,6 +30,7 @@ from cairnops.domain.suggestions import Suggestion
 from cairnops.errors import NotFound, StaleFacts
 from cairnops.store import tables as t
 from cairnops.store.engine import Interrupted, reading, repeatable, steady, writing
+from cairnops.telemetry import tracing
 
 
 @steady
@@ -263,6 +264,7 @@ class SqlLedger:
                     owner="",
                     destination=self.destination,
                     urgency=1 if urgent else 2,
+                    trace=tracing.carried(),
                 )
             )
             uids.append(uid)

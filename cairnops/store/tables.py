@@ -134,6 +134,8 @@ effect = Table(
     Column("destination", String(300), nullable=False, server_default=""),
     #: 1 for what the most urgent cases wait for, 2 for the rest: the lower goes first, within its conversation never.
     Column("urgency", Integer, nullable=False, server_default="2"),
+    #: The step it was committed in, as tracing carries it on (a W3C `traceparent`); empty where nobody listened.
+    Column("trace", String(60), nullable=False, server_default=""),
 )
 _unfinished: dict[str, Any] = dict.fromkeys(
     ("sqlite_where", "postgresql_where"), effect.c.due_ms.is_not(None)

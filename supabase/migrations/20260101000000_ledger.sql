@@ -143,6 +143,7 @@ CREATE TABLE effect (
   owner VARCHAR COLLATE "C" NOT NULL,
   destination VARCHAR COLLATE "C" DEFAULT '' NOT NULL,
   urgency INTEGER DEFAULT '2' NOT NULL,
+  trace VARCHAR COLLATE "C" DEFAULT '' NOT NULL,
   PRIMARY KEY (seq),
   UNIQUE (uid),
   UNIQUE (run_key)

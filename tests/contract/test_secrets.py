@@ -68,6 +68,7 @@ def echo() -> Iterator[str]:
 def environ(postgresql: Any, echo: str) -> dict[str, str]:
     """Everything set; nobody outside believes us."""
     there = {"SUPABASE_URL": echo, "OIDC_METADATA_URL": f"{echo}/.well-known/openid-configuration"}
+    there |= {"OTEL_EXPORTER_OTLP_ENDPOINT": echo}
     there |= {"OIDC_CLIENT_ID": "desk", "OIDC_ROLES": "cx=operator"}
     there["DATABASE_URL"] = postgresql.url.replace("postgres@", f"postgres:{quote(PASSWORD, safe='')}@")
     return CANARIES | there
@@ -129,7 +130,9 @@ def searched(folder: Path) -> int:
 
 def test_there_is_a_canary_for_every_secret() -> None:
     named = {
-        s.name for s in SETTINGS if any(word in s.name for word in ("KEY", "TOKEN", "SECRET", "DATABASE"))
+        s.name
+        for s in SETTINGS
+        if any(word in s.name for word in ("KEY", "TOKEN", "SECRET", "DATABASE", "HEADERS"))
     }
     assert named == {*CANARIES, "DATABASE_URL"} == {s.name for s in SETTINGS if s.secret}
 
@@ -196,7 +199,7 @@ def test_a_defect_shows_its_traceback_and_no_secret(
 
 
 def scrubbed(environ: dict[str, str]) -> dict[str, str]:
-    ours = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "OIDC_", "SUPABASE_")
+    ours = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "OIDC_", "OTEL_", "SUPABASE_")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return kept | {"PYTHONPATH": os.pathsep.join(sys.path), "NO_COLOR": "1"} | environ
 

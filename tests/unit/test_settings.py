@@ -55,6 +55,8 @@ GOOD = [
         "https://id.example/.well-known/openid-configuration",
         "https://id.example/.well-known/openid-configuration",
     ),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318/", "http://127.0.0.1:4318"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x,team=cx", "authorization=Bearer%20x,team=cx"),
     ("OIDC_CLIENT_ID", "desk", "desk"),
     ("OIDC_CLIENT_SECRET", "s3cret", "s3cret"),
     ("OIDC_ROLES", "cx-leads=lead, everybody=analyst", "cx-leads=lead, everybody=analyst"),
