@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +51,15 @@ def _roles(text: str) -> str:
         if not group or not equals or role not in known:
             raise ValueError
     return text.strip()
+
+
+def _headers(text: str) -> str:
+    """`name=value` pairs with commas between; a pair that is none is repeated in the log of the library."""
+    text = _word(text)
+    for pair in text.split(","):
+        if not re.fullmatch(r"[\w.-]+=[^\s\",;\\]+", pair, re.ASCII):
+            raise ValueError
+    return text
 
 
 def _email(text: str) -> str:
@@ -234,7 +244,7 @@ SETTINGS: tuple[Setting, ...] = (
         default="",
         help="What is sent with them, as OpenTelemetry reads it.",
         accepted="name=value pairs with commas between, blanks as %20",
-        parse=_word,
+        parse=_headers,
         secret=True,
     ),
     Setting(
@@ -293,6 +303,8 @@ class Settings:
     def secrets(self) -> list[str]:
         """The secret values that are set, for whoever must keep them out of a text."""
         kept = [self._values[s.name] for s in SETTINGS if s.secret and self._values[s.name]]
+        headers = self["OTEL_EXPORTER_OTLP_HEADERS"]
+        kept += [pair.partition("=")[2] for pair in headers.split(",") if pair]
         password = urlsplit(self["DATABASE_URL"]).password
         return [*kept, password, unquote(password)] if password else kept
 

@@ -155,7 +155,11 @@ CANARY = "canary-3f9a1c"
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_is_never_shown(name: str) -> None:
-    text = f"postgresql://sam:{CANARY}@db.example/desk" if name == "DATABASE_URL" else CANARY
+    inside = {
+        "DATABASE_URL": f"postgresql://sam:{CANARY}@db.example/desk",
+        "OTEL_EXPORTER_OTLP_HEADERS": f"authorization={CANARY}",
+    }
+    text = inside.get(name, CANARY)
     found = Settings({name: text})
     assert found[name] == text and {text, CANARY} == set(found.secrets())
     assert CANARY not in repr(found) + str(found) + repr(found.table())
