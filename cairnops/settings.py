@@ -257,6 +257,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )
 
+#: What a secret is set to that the operating system keeps; behind it stands the service it is kept for.
+_KEYRING = "keyring:"
+
 _BY_NAME = {s.name: s for s in SETTINGS}
 
 
@@ -264,7 +267,7 @@ class Settings:
     """The settings in force, each with where it came from."""
 
     def __init__(self, environ: Mapping[str, str] | None = None):
-        """Read the environment.
+        """Read the environment, and the keyring for each secret that is set to `keyring:SERVICE`.
 
         Raises:
             SettingError: naming the variable, the value and what is accepted; secrets are not repeated.
@@ -279,15 +282,19 @@ class Settings:
             if name is None:
                 self._values[setting.name], self._sources[setting.name] = setting.default, "default"
                 continue
+            text, source = environ[name], f"environment {name}"
+            if setting.secret and text.strip().startswith(_KEYRING):
+                source = text.strip()
+                text = _from_keyring(source.removeprefix(_KEYRING), setting.name)
             try:
-                self._values[setting.name] = setting.parse(environ[name])
+                self._values[setting.name] = setting.parse(text)
             except ValueError:
                 hidden = setting.secret or (setting.parse is _url and "@" in environ[name])
                 shown = "the value given" if hidden else ascii(environ[name])
                 raise SettingError(
                     f"{name}: {shown} is not accepted.", hint=f"Accepted: {setting.accepted}."
                 ) from None
-            self._sources[setting.name] = f"environment {name}"
+            self._sources[setting.name] = source
 
     def __getitem__(self, name: str) -> Any:
         """The value in force."""
@@ -328,6 +335,34 @@ class Settings:
                 }
             )
         return out
+
+
+def _from_keyring(service: str, name: str) -> str:
+    """The secret the operating system's keyring keeps for a service under a setting's name.
+
+    Raises:
+        SettingError: when there is no keyring, or it keeps none.
+    """
+    command = f"keyring set {service or 'SERVICE'} {name}"
+    try:
+        import keyring
+        from keyring.errors import KeyringError
+    except ImportError:
+        raise SettingError(
+            f"{name} is to come from a keyring, and none can be read.",
+            hint="pip install 'cairnops[keyring]'",
+        ) from None
+    try:
+        kept = keyring.get_password(service, name) if service else None
+    except KeyringError as error:
+        raise SettingError(
+            f"{name} is to come from the keyring, which cannot be read ({type(error).__name__}).",
+            hint="Unlock it, or set the secret itself in the environment.",
+        ) from None
+    if not kept:
+        where = f"keeps none for {service!a}" if service else "is asked for none: name the service"
+        raise SettingError(f"{name} is to come from the keyring, which {where}.", hint=command)
+    return str(kept)
 
 
 def roles_of_groups(settings: Settings) -> dict[str, Role]:

@@ -85,7 +85,7 @@ def traced(service: str, settings: "Settings") -> Iterator[None]:
     from cairnops.telemetry import tracing
 
     try:
-        stop = tracing.start(service, __version__)
+        stop = tracing.start(service, __version__, settings["OTEL_EXPORTER_OTLP_HEADERS"])
     except ImportError:
         narrate("no spans are sent, OpenTelemetry is not installed: pip install 'cairnops[otel]'")
         yield

@@ -6,6 +6,7 @@ Nothing of OpenTelemetry is loaded until somebody starts it, and without it ever
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import unquote
 
 #: What a span may say, and of which kind: codes, numbers and ids of ours. A text longer than this is cut.
 SAYS = {
@@ -71,8 +72,10 @@ def use(provider: Any) -> None:
     _tracer = None if provider is None else provider.get_tracer("cairnops")
 
 
-def start(service: str, version: str) -> Callable[[], None]:
+def start(service: str, version: str, headers: str = "") -> Callable[[], None]:
     """Send spans to where OTEL_EXPORTER_OTLP_ENDPOINT says; returns what sends the last of them.
+
+    `headers` are `name=value` pairs with commas between, percent-encoded.
 
     Raises:
         ImportError: when the `otel` extra is not installed.
@@ -84,7 +87,9 @@ def start(service: str, version: str) -> Callable[[], None]:
 
     resource = Resource.create({"service.name": f"cairnops-{service}", "service.version": version})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    pairs = (pair.partition("=") for pair in headers.split(",") if pair)
+    exporter = OTLPSpanExporter(headers={name: unquote(value) for name, _, value in pairs} or None)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     use(provider)
 
     def stop() -> None:
