@@ -120,7 +120,7 @@ class Storm:
 
     def __init__(self, folder: Path, forker: Forker, *, url: str = "", seed: int = 1, percent: int = 25):
         self.root, self.forker, self.dice, self.tally = folder / "w", forker, random.Random(seed), Tally()
-        self.root.mkdir(parents=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         (self.root / "policy.yaml").write_text(POLICY, encoding="utf-8")
         self.log = folder / "workers.log"
         self.simulator = ChatwootSimulator(folder / "simulator.db", TOKEN).start()
