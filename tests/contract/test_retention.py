@@ -302,6 +302,11 @@ STONE = (
             id="with a tombstone of another hash",
         ),
         pytest.param(
+            "INSERT INTO tombstone SELECT uid, 300, leaf_hash, 50 FROM decision WHERE number = 101",
+            [f"DELETE FROM sync_event WHERE effect_uid {OF.format(101)}", "DELETE FROM decision WHERE number = 101"],
+            id="with a tombstone of another number",
+        ),
+        pytest.param(
             STONE.format(hash="leaf_hash", of=105),
             [
                 "DELETE FROM sync_event WHERE effect_uid = (SELECT min(uid) FROM effect WHERE number = 105 "
