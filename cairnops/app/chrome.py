@@ -35,7 +35,7 @@ def _with_provider(groups: dict[str, Role]) -> Actor | None:
         return identity.of_claims(st.user.to_dict(), groups)
     except CairnError as error:
         _welcome()
-        st.error(plain(f"{error} {error.hint}".strip()))
+        st.error(plain(f"{error} {error.hint}".strip(), 500))
         st.button("Sign out", on_click=st.logout, key="_sign_out")
         return None
 

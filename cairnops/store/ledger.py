@@ -89,7 +89,9 @@ class SqlLedger:
                     t.breach.c.customer_key == row.customer_key, t.breach.c.conversation_id != conversation
                 )
             ).scalars()
-            started = c.execute(select(t.session.c.started_at).where(t.session.c.name == session)).scalar()
+            within = c.execute(
+                select(t.session.c["started_at", "state"]).where(t.session.c.name == session)
+            ).first()
             claim = c.execute(select(t.claim).where(t.claim.c.conversation_id == conversation)).first()
             return Facts(
                 conversation=codec.read(Conversation, json.loads(row.body)),
@@ -112,7 +114,8 @@ class SqlLedger:
                     FollowUp(owner=f.owner, due=codec.moment(f.due), text=f.text) for f in promised
                 ),
                 other_breaches=tuple(codec.moment(b) for b in breaches),
-                session_started_at=codec.moment(started) if started else None,
+                session_started_at=codec.moment(within.started_at) if within else None,
+                session_closed=within is not None and within.state == "closed",
                 claim=held(claim) if claim else None,
                 prior=Prior(
                     fingerprint=prior.fingerprint,
@@ -521,7 +524,7 @@ class SqlLedger:
         Raises:
             WorkspaceError: when the database cannot be written.
         """
-        with writing(self.engine) as c:
+        with writing(self.engine, over="") as c:
             c.execute(update(t.counter).where(t.counter.c.name == "decision").values(value=t.counter.c.value))
 
     def counts(self) -> dict[str, int]:

@@ -131,7 +131,7 @@ def agree(path: Path, *, piece: int = 1 << 20, whole: int = 1 << 20, seconds: bo
     return fast is not None
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**32),
     piece=st.sampled_from([300, 2000, 1 << 20]),

@@ -132,6 +132,7 @@ def _body(state: dict[str, Any], view: View) -> None:
             text=state["text"],
             role=person.role,
             log_problem=room.log_problem,
+            session_closed=form.session_closed(),
         )
         shut = not state["key"] or not buttons[Action.ESCALATE].enabled
         editor(

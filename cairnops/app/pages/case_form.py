@@ -128,6 +128,10 @@ def judged(state: dict[str, Any], action: Action) -> tuple[tuple[Verdict, ...], 
     return desk_of(state["conversation"]).preview(request_of(state, action, key=""))
 
 
+def session_closed() -> bool:
+    return bool(shell.focus()) and shell.room().workspace.sessions.state(shell.focus()) == "closed"
+
+
 def explained() -> bool:
     session = shell.focus()
     if not session:

@@ -31,9 +31,11 @@ def page() -> None:
         return
     if room.log_problem:
         st.error(
-            f"Decisions cannot be logged: {plain(room.log_problem)} Nothing can be approved until they can.",
+            f"Decisions cannot be logged: {plain(room.log_problem, 500)} Nothing can be approved until they can.",
             icon=":material/error:",
         )
+    if case_form.session_closed():
+        st.info(plain(f"Session {shell.focus()} is over: everything can be read, and nothing more decided."))
     if not flags.modal_approvals:
         st.warning("Read-only: FEATURE_MODAL_APPROVALS is off. You can open every case and decide nothing.")
     if not flags.ai_escalations:
@@ -59,7 +61,7 @@ def _live() -> None:
     view = _view()
     if view.state == "down":
         st.warning(
-            f"The help desk cannot be read: {plain(view.sentence)} What you see was read before; decisions are "
+            f"The help desk cannot be read: {plain(view.sentence, 500)} What you see was read before; decisions are "
             "kept and sent later.",
             icon=":material/cloud_off:",
         )
