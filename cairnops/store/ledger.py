@@ -165,38 +165,7 @@ class SqlLedger:
 
     def _commit(self, c: Connection, change: Change) -> Committed:
         version = self._version(c, change)
-        number, effects = 0, ()
-        if change.decision is not None:
-            number = _next_number(c)
-            decision = numbered(change.decision, number)
-            body = codec.canonical(codec.record(decision))
-            c.execute(
-                insert(t.decision).values(
-                    uid=decision.uid,
-                    number=number,
-                    scope=decision.scope.value,
-                    action=decision.action,
-                    actor=decision.actor.email,
-                    conversation_id=change.conversation,
-                    session=decision.session,
-                    request_key=decision.request_key,
-                    at=codec.stamp(decision.created_at),
-                    body=body,
-                    leaf_hash=codec.leaf_hash(body),
-                )
-            )
         decision_uid = change.decision.uid if change.decision else ""
-        if change.keyed is not None:
-            c.execute(
-                insert(t.request).values(
-                    key=change.keyed.key,
-                    fingerprint=change.keyed.fingerprint,
-                    decision_uid=decision_uid,
-                    number=number,
-                    refused=change.keyed.refused,
-                    sentence=change.keyed.sentence,
-                )
-            )
         if change.shown is not None:
             uid, shown = change.shown
             c.execute(
@@ -218,6 +187,19 @@ class SqlLedger:
                     due=codec.stamp(change.follow_up.due),
                     text=change.follow_up.text,
                     at=codec.stamp(change.entry.at),
+                )
+            )
+        # As late as can be: whoever wants the next one waits until this is committed.
+        number = _decide(c, change) if change.decision is not None else 0
+        if change.keyed is not None:
+            c.execute(
+                insert(t.request).values(
+                    key=change.keyed.key,
+                    fingerprint=change.keyed.fingerprint,
+                    decision_uid=decision_uid,
+                    number=number,
+                    refused=change.keyed.refused,
+                    sentence=change.keyed.sentence,
                 )
             )
         effects = self._enqueue(c, change, decision_uid, number)
@@ -243,32 +225,32 @@ class SqlLedger:
         return int(now) + 1
 
     def _enqueue(self, c: Connection, change: Change, decision_uid: str, number: int) -> tuple[str, ...]:
-        uids = []
         urgent = change.decision is not None and change.decision.priority == Priority.P1.value
-        for position, draft in enumerate(change.effects):
-            uid = _effect_uid(change, position)
-            c.execute(
-                insert(t.effect).values(
-                    uid=uid,
-                    run_key=f"cairnops-{uid}",
-                    decision_uid=decision_uid,
-                    number=number,
-                    conversation_id=change.conversation,
-                    session=change.entry.session,
-                    kind=draft.kind.value,
-                    payload=codec.canonical(dict(draft.payload)),
-                    state="ready",
-                    attempt=0,
-                    looks=0,
-                    last_error="",
-                    due_ms=0,
-                    owner="",
-                    destination=self.destination,
-                    urgency=1 if urgent else 2,
-                )
-            )
-            uids.append(uid)
-        return tuple(uids)
+        uids = tuple(_effect_uid(change, position) for position in range(len(change.effects)))
+        rows = [
+            {
+                "uid": uid,
+                "run_key": f"cairnops-{uid}",
+                "decision_uid": decision_uid,
+                "number": number,
+                "conversation_id": change.conversation,
+                "session": change.entry.session,
+                "kind": draft.kind.value,
+                "payload": codec.canonical(dict(draft.payload)),
+                "state": "ready",
+                "attempt": 0,
+                "looks": 0,
+                "last_error": "",
+                "due_ms": 0,
+                "owner": "",
+                "destination": self.destination,
+                "urgency": 1 if urgent else 2,
+            }
+            for uid, draft in zip(uids, change.effects, strict=True)
+        ]
+        if rows:
+            c.execute(insert(t.effect), rows)
+        return uids
 
     @repeatable
     def observe(
@@ -587,8 +569,10 @@ def _effect_uid(change: Change, position: int) -> str:
     return uid_of(change.entry.at, "effect", change.entry.key, str(position))
 
 
-def _next_number(c: Connection) -> int:
-    return int(
+def _decide(c: Connection, change: Change) -> int:
+    """Give the decision its number and keep it; the numbers have no gaps, whatever is rolled back."""
+    assert change.decision is not None
+    number = int(
         c.execute(
             update(t.counter)
             .where(t.counter.c.name == "decision")
@@ -596,3 +580,21 @@ def _next_number(c: Connection) -> int:
             .returning(t.counter.c.value)
         ).scalar_one()
     )
+    decision = numbered(change.decision, number)
+    body = codec.canonical(codec.record(decision))
+    c.execute(
+        insert(t.decision).values(
+            uid=decision.uid,
+            number=number,
+            scope=decision.scope.value,
+            action=decision.action,
+            actor=decision.actor.email,
+            conversation_id=change.conversation,
+            session=decision.session,
+            request_key=decision.request_key,
+            at=codec.stamp(decision.created_at),
+            body=body,
+            leaf_hash=codec.leaf_hash(body),
+        )
+    )
+    return number
