@@ -176,9 +176,9 @@ def bridge() -> None:
 
 def changed(_: str) -> None:
     """Something was committed somewhere: draw the page's live part again, and what hangs on it."""
-    from cairnops.app.pages import case_steps
+    from cairnops.app.pages import case_form, case_steps
 
     case_steps.tell_delivered()
     # News can come together with a turn to another page, which must not be lost over it.
     if not shell.whole_page_follows():
-        shell.refresh("page", "overlay")
+        shell.refresh("page", "toasts" if case_form.stands() else "overlay")

@@ -51,10 +51,7 @@ class SqlLedger:
         with reading(self.engine) as c:
             row = c.execute(select(t.conversation).where(t.conversation.c.id == conversation)).first()
             if row is None:
-                raise NotFound(
-                    f"Conversation {conversation} is not in this workspace.",
-                    hint="cairnops dryrun run seeds a pack's conversations.",
-                )
+                raise _unknown(conversation)
             # Shown on another conversation, it was not shown here.
             shown = c.execute(
                 select(t.suggestion.c.body).where(
@@ -330,6 +327,20 @@ class SqlLedger:
             ).scalar_one_or_none()
         return codec.read(Conversation, json.loads(body)) if body else None
 
+    def version(self, conversation: str) -> int:
+        """The version of the conversation, which grows whenever it changes.
+
+        Raises:
+            NotFound: when it has not been observed.
+        """
+        with reading(self.engine) as c:
+            found = c.execute(
+                select(t.conversation.c.version).where(t.conversation.c.id == conversation)
+            ).scalar()
+        if found is None:
+            raise _unknown(conversation)
+        return int(found)
+
     def conversations(self) -> list[Conversation]:
         """Every conversation as it was last observed, by id."""
         with reading(self.engine) as c:
@@ -495,10 +506,16 @@ class SqlLedger:
             for row in rows
         }
 
-    def newest(self) -> int:
-        """The number of the newest event, 0 when there is none: it grows with every commit that is audited."""
+    def newest(self, conversation: str = "") -> int:
+        """The number of the newest event, or of one conversation's newest; 0 when there is none.
+
+        It grows with every commit that is audited.
+        """
+        newest = select(func.max(t.event.c.seq))
+        if conversation:
+            newest = newest.where(t.event.c.conversation_id == conversation)
         with reading(self.engine) as c:
-            return c.execute(select(func.max(t.event.c.seq))).scalar_one() or 0
+            return c.execute(newest).scalar_one() or 0
 
     def writable(self) -> None:
         """Make sure that a decision could be written now.
@@ -563,6 +580,13 @@ def held(row: Row[Any]) -> Held:
 def _conversation(conversation: str) -> str:
     """What a change of that conversation waits for, on whatever it is decided."""
     return f"conversation {conversation}"
+
+
+def _unknown(conversation: str) -> NotFound:
+    return NotFound(
+        f"Conversation {conversation} is not in this workspace.",
+        hint="cairnops dryrun run seeds a pack's conversations.",
+    )
 
 
 def _effect_uid(change: Change, position: int) -> str:
