@@ -207,7 +207,7 @@ class _Desk:
         self._late: set[asyncio.Task[None]] = set()
         self._app: ASGIApp = Starlette(
             routes=Api(state).routes(),
-            exception_handlers={404: _not_found, 405: _not_found, **dict.fromkeys((400, 422), _refused)},
+            exception_handlers={404: _not_found, 405: _not_found, **dict.fromkeys((400, 401, 422), _refused)},
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
