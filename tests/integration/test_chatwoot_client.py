@@ -39,6 +39,7 @@ def running() -> Iterator[ChatwootSimulator]:
 @pytest.fixture
 def desk(running: ChatwootSimulator) -> ChatwootSimulator:
     running.state.reset()
+    running.state.furnish("team", [{"name": "CX leads"}])
     running.seed(shapes.to_seed(case("101")))
     return running
 
@@ -72,7 +73,8 @@ REPLY = effect(EffectKind.REPLY, text="Hi Alex")
 NOTE = effect(EffectKind.NOTE, text="asked the carrier")
 LABEL = effect(EffectKind.LABELS, add="escalation")
 RESOLVE = effect(EffectKind.STATUS, status="resolved")
-EVERY_KIND = [pytest.param(e, id=e.kind) for e in (REPLY, NOTE, LABEL, RESOLVE)]
+GIVE = effect(EffectKind.ASSIGN, team="CX Leads")
+EVERY_KIND = [pytest.param(e, id=e.kind) for e in (REPLY, NOTE, LABEL, RESOLVE, GIVE)]
 
 
 @asynccontextmanager
@@ -219,6 +221,7 @@ def test_a_try_and_the_look_up_after_it(
         "note": "private_note",
         "labels": "labels",
         "status": "toggle_status",
+        "assign": "assignments",
     }
     desk.set_faults([{"match": {"call": writes[wanted.kind], "attempts": [1]}} | fault])
 

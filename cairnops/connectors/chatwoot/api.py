@@ -175,7 +175,9 @@ class Api:
             who = self.state.record(kind, given[field]) if isinstance(given[field], int) else None
             if given[field] and who is None:
                 raise refusal(404, "Resource could not be found")
-            self.state.change(row["id"], {field: who["id"] if who else None})
+            key = who["id"] if who else None
+            told = f"Assigned to {who['name']} by {self._owner()['name']}" if who else ""
+            self.state.change(row["id"], {field: key}, [told] if told and key != row[field] else [])
             return (self.agent(who) if kind == "agent" else who) if who else None
         return None
 

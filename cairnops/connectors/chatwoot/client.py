@@ -197,31 +197,28 @@ class ChatwootClient:
 
     async def _assign(self, effect: Effect, progress: "_Progress") -> Result:
         (what, name), *_ = effect.payload.items()
-        try:
-            key = await self._number_of(what, name)
-            if key is None:
-                return Result(answer=Answer.REJECT, error_code=NOBODY)
-            response = await self._write(effect, "assignments", {f"{what}_id": key}, progress)
-            result = answers.judged(response)
-            if (
-                result.answer is Answer.OK
-                and shapes.record(answers.parsed(response), "who has it")["id"] != key
-            ):
-                return of_failure(Failure.MALFORMED)
-            return result
-        except (RemoteError, NotFound):
-            return progress.judge(of_failure(Failure.MALFORMED))
-
-    async def _number_of(self, what: str, name: str) -> int | None:
-        """The number of a team (by name) or an agent (by e-mail address); None when there is none of the name."""
         call, field = ("teams", "name") if what == "team" else ("agents", "email")
         wanted = name.strip().casefold()
-        if wanted not in self._named.get(call, {}):
-            rows = shapes.items(await self._get(f"{self._account}/{call}"), f"the {call}")
-            self._named[call] = {
-                str(r.get(field) or "").strip().casefold(): r["id"] for r in rows if "id" in r
-            }
-        return self._named[call].get(wanted)
+        try:
+            if wanted not in self._named.get(call, {}):
+                response = await self._http.get(f"{self._account}/{call}")
+                if not response.is_success:
+                    return progress.judge(answers.judged(response))
+                rows = shapes.items(answers.parsed(response), f"the {call}")
+                self._named[call] = {
+                    str(row.get(field) or "").strip().casefold(): row["id"] for row in rows if "id" in row
+                }
+            if wanted not in self._named[call]:
+                return Result(answer=Answer.REJECT, error_code=NOBODY)
+            body = {f"{what}_id": self._named[call][wanted]}
+            response = await self._write(effect, "assignments", body, progress)
+            result = answers.judged(response)
+            if result.answer is Answer.OK:
+                made = shapes.record(answers.parsed(response), "who has it")
+                return result if made["id"] == self._named[call][wanted] else of_failure(Failure.MALFORMED)
+            return result
+        except RemoteError:
+            return progress.judge(of_failure(Failure.MALFORMED))
 
     async def _write(
         self, effect: Effect, call: str, body: dict[str, Any], progress: "_Progress"
@@ -321,6 +318,15 @@ class ChatwootClient:
             raise errors.exceptions[0] from None
         return [task.result() for task in tasks]
 
+    async def sample(self) -> list[dict[str, Any]]:
+        """The first page of what `escalated` would read, without messages; raises what that raises."""
+        inboxes = await self._numbers("inboxes", self.reads.inboxes, "CHATWOOT_INBOXES")
+        teams = await self._numbers("teams", self.reads.teams, "CHATWOOT_TEAMS")
+        for status, inbox, team in product(self.reads.statuses, inboxes, teams):
+            if found := await self._page(1, status, self.reads.labels, inbox, team):
+                return found
+        return []
+
     async def look(self, path: str, query: dict[str, Any] | None = None) -> httpx.Response:
         """One GET of a path below the account (`/api…`: below the server), whatever it answers.
 
@@ -341,6 +347,19 @@ class ChatwootClient:
         if not response.is_success:
             raise self._refused(response.status_code, said=answers.complaint(response))
         return answers.parsed(response) if response.content else None
+
+    async def remove(self, path: str) -> bool:
+        """Remove something of the account; False when it is not there.
+
+        Raises:
+            RemoteError: when it was not done, or nobody knows; with what the help desk said.
+        """
+        response = await self._ask("DELETE", path)
+        if response.status_code == 404:
+            return False
+        if not response.is_success:
+            raise self._refused(response.status_code, said=answers.complaint(response))
+        return True
 
     async def rows(self, path: str, query: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """The rows of one GET below the account, in any of the wrappings Chatwoot uses.
@@ -392,13 +411,25 @@ class ChatwootClient:
         Raises:
             RemoteError: when the server cannot be reached, or does not take the token.
         """
-        body = await self._get(f"{self.base_url}/api/v1/profile")
-        email = body.get("email") if shapes.is_record(body) else None
-        if not isinstance(email, str):
+        return str((await self.profile())["email"])
+
+    async def profile(self) -> dict[str, Any]:
+        """The token's owner as Chatwoot shows them: `email`, `name`, and `accounts`, each with `id`, `name`, `role`.
+
+        Raises:
+            RemoteError: when the server cannot be reached, does not take the token, or is no Chatwoot.
+        """
+        response = await self.look("/api/v1/profile")
+        if not response.is_success:
+            raise self._refused(response.status_code, said=answers.complaint(response))
+        body = answers.parsed(response)
+        if not shapes.is_record(body) or not isinstance(body.get("email"), str):
             raise RemoteError(
                 f"{self.base_url} does not answer as Chatwoot does", hint="Check CHATWOOT_BASE_URL."
             )
-        return email
+        given = body.get("accounts")
+        rows = given if isinstance(given, list) else []
+        return body | {"accounts": [row for row in rows if shapes.is_record(row) and "id" in row]}
 
     async def _complete(self, row: dict[str, Any]) -> Conversation:
         messages = await self.every_message(str(row["id"]))
@@ -429,19 +460,24 @@ class ChatwootClient:
     ) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         for page in range(1, MAX_PAGES + 1):
-            query: dict[str, Any] = {"status": status.value, "assignee_type": "all", "page": page}
-            if labels:
-                query["labels[]"] = list(labels)
-            query |= {k: v for k, v in (("inbox_id", inbox), ("team_id", team)) if v is not None}
-            found = shapes.items(
-                await self._get(f"{self._account}/conversations", query), "the conversations"
-            )
-            rows += [shapes.record(row, "a conversation") for row in found]
+            found = await self._page(page, status, labels, inbox, team)
+            rows += found
             if len(found) < _CONVERSATIONS_PER_PAGE:
                 return rows
         raise RemoteError(
-            f"more than {MAX_PAGES * _CONVERSATIONS_PER_PAGE} {status} conversations", hint="Name a label."
+            f"more than {MAX_PAGES * _CONVERSATIONS_PER_PAGE} {status} conversations",
+            hint="Narrow it with CHATWOOT_LABELS, CHATWOOT_INBOXES or CHATWOOT_TEAMS.",
         )
+
+    async def _page(
+        self, page: int, status: Status, labels: Sequence[str], inbox: int | None, team: int | None
+    ) -> list[dict[str, Any]]:
+        query: dict[str, Any] = {"status": status.value, "assignee_type": "all", "page": page}
+        if labels:
+            query["labels[]"] = list(labels)
+        query |= {k: v for k, v in (("inbox_id", inbox), ("team_id", team)) if v is not None}
+        found = shapes.items(await self._get(f"{self._account}/conversations", query), "the conversations")
+        return [shapes.record(row, "a conversation") for row in found]
 
     async def _inbox_names(self, wanted: object) -> dict[int, str]:
         if isinstance(wanted, int) and wanted not in self._inboxes:
@@ -505,6 +541,10 @@ class ChatwootClient:
         hint = "Look into the server's log, or try again."
         if status in (401, 403):
             hint = f"Check CHATWOOT_API_TOKEN and that its owner belongs to account {self.account_id}."
+        if "for bots" in said:
+            hint = "This is a bot's token, which may read nothing: use an agent's, from the profile settings page."
+        if "not authorized to do this" in said:
+            hint = "Only an administrator of the account may; use an administrator's token."
         return RemoteError(f"{self.base_url} answered HTTP {status}{said and ': '}{said}", hint=hint)
 
 

@@ -374,7 +374,7 @@ def _call(request: Request, path: str, body: dict[str, Any]) -> dict[str, Any]:
             call = "private_note" if private else "create_message"
         case "GET", "labels":
             call = "labels_read"
-        case "POST", "labels" | "toggle_status" as name:
+        case "POST", "labels" | "toggle_status" | "assignments" as name:
             call = name
         case ("GET", None) if path.endswith("/conversations"):
             call = "list"
