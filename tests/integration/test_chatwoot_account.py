@@ -87,26 +87,62 @@ LEADS = Policy(escalation=EscalationPolicy(assign=(Assignment(role=Role.MANAGER,
 @pytest.mark.parametrize(
     ("given", "more", "what", "said", "fix"),
     [
-        pytest.param({"bot": True}, {}, smoke.TOKEN, "not authorized for bots", "an agent's", id="a-bots-token"),
-        pytest.param({}, {"token": "wrong"}, smoke.TOKEN, "Invalid Access Token", "CHATWOOT_API_TOKEN", id="wrong-token"),
-        pytest.param({}, {"account": 7}, smoke.ACCOUNT, "but in: 1 (Simulator)", "CHATWOOT_ACCOUNT_ID", id="other-account"),
-        pytest.param({"status": "suspended"}, {}, smoke.ACCOUNT, "1 is suspended", "Ask whoever", id="suspended"),
         pytest.param(
-            {"permissions": ["report_manage"]}, {}, smoke.WRITING, "only: report_manage", "conversation_manage", id="a-role-that-may-not",
+            {"bot": True}, {}, smoke.TOKEN, "not authorized for bots", "an agent's", id="a-bots-token"
         ),
         pytest.param(
-            {}, {"policy": Policy(labels=LabelPolicy(escalation="L3", escalated=("L3",)))},
-            smoke.LABELS, "no label “L3”", "labels.escalation", id="no-label",
+            {},
+            {"token": "wrong"},
+            smoke.TOKEN,
+            "Invalid Access Token",
+            "CHATWOOT_API_TOKEN",
+            id="wrong-token",
         ),
         pytest.param(
-            {"teams": ["CX leads"]}, {"policy": LEADS}, smoke.TEAMS, "gives cases to Managers, unknown here. Teams: CX leads",
-            "escalation.assign", id="no-team",
+            {},
+            {"account": 7},
+            smoke.ACCOUNT,
+            "but in: 1 (Simulator)",
+            "CHATWOOT_ACCOUNT_ID",
+            id="other-account",
         ),
         pytest.param(
-            {}, {"reads": Reads(inboxes=("Mail",))}, smoke.READING, "no inboxes called Mail", "CHATWOOT_INBOXES", id="no-inbox-to-read",
+            {"status": "suspended"}, {}, smoke.ACCOUNT, "1 is suspended", "Ask whoever", id="suspended"
+        ),
+        pytest.param(
+            {"permissions": ["report_manage"]},
+            {},
+            smoke.WRITING,
+            "only: report_manage",
+            "conversation_manage",
+            id="a-role-that-may-not",
+        ),
+        pytest.param(
+            {},
+            {"policy": Policy(labels=LabelPolicy(escalation="L3", escalated=("L3",)))},
+            smoke.LABELS,
+            "no label “L3”",
+            "labels.escalation",
+            id="no-label",
+        ),
+        pytest.param(
+            {"teams": ["CX leads"]},
+            {"policy": LEADS},
+            smoke.TEAMS,
+            "gives cases to Managers, unknown here. Teams: CX leads",
+            "escalation.assign",
+            id="no-team",
+        ),
+        pytest.param(
+            {},
+            {"reads": Reads(inboxes=("Mail",))},
+            smoke.READING,
+            "no inboxes called Mail",
+            "CHATWOOT_INBOXES",
+            id="no-inbox-to-read",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said_with_what_to_do(
     desk: ChatwootSimulator, given: dict[str, Any], more: dict[str, Any], what: str, said: str, fix: str
 ) -> None:
