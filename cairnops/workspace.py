@@ -14,7 +14,7 @@ from cairnops.desk.desk import Desk
 from cairnops.domain.policy import PROFILES, Policy
 from cairnops.domain.requests import Flags
 from cairnops.errors import WorkspaceError
-from cairnops.settings import PolicyInForce, Settings, load_policy
+from cairnops.settings import PolicyInForce, Settings, listed, load_policy
 from cairnops.store.claims import SqlClaims
 from cairnops.store.drafts import SqlDrafts
 from cairnops.store.engine import open_database, place
@@ -29,7 +29,7 @@ from cairnops.telemetry.writer import write_whole
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from cairnops.connectors.chatwoot.client import ChatwootClient
+    from cairnops.connectors.chatwoot.client import ChatwootClient, Reads
     from cairnops.domain.conversations import Actor
     from cairnops.store.keys import Signing
 
@@ -235,7 +235,12 @@ class Workspace:
         from cairnops.connectors.chatwoot.client import ChatwootClient
 
         return ChatwootClient(
-            remote.base_url, remote.account_id, remote.token, timeout_ms=self.policy.delivery.timeout_ms
+            remote.base_url,
+            remote.account_id,
+            remote.token,
+            timeout_ms=self.policy.delivery.timeout_ms,
+            # A simulator of our own holds what we put there, in no inbox and no team of anybody's account.
+            reads=None if remote.simulated else reads(self.settings),
         )
 
     async def deliver(
@@ -254,6 +259,19 @@ class Workspace:
         policy, owner = self.policy.delivery, worker_name()
         worker = Worker(self.outbox, client, policy, owner=owner, stamp=stamp, threads=threads)
         return await worker.drain(told=told)
+
+
+def reads(settings: Settings) -> "Reads":
+    """Which conversations of the help desk are read, as the settings have it."""
+    from cairnops.connectors.chatwoot.client import Reads
+    from cairnops.domain.conversations import Status
+
+    return Reads(
+        statuses=tuple(Status(name) for name in listed(settings["CHATWOOT_STATUSES"])),
+        labels=listed(settings["CHATWOOT_LABELS"]),
+        inboxes=listed(settings["CHATWOOT_INBOXES"]),
+        teams=listed(settings["CHATWOOT_TEAMS"]),
+    )
 
 
 def worker_name() -> str:

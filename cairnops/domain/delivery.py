@@ -18,13 +18,15 @@ class EffectKind(StrEnum):
     NOTE = "note"
     LABELS = "labels"
     STATUS = "status"
+    ASSIGN = "assign"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EffectDraft:
     """An effect a decision asks for; the store gives it its uid and run key.
 
-    `payload`: reply and note `{"text": …}`, labels `{"add": "escalation"}`, status `{"status": "resolved"}`.
+    `payload`: reply and note `{"text": …}`, labels `{"add": "escalation"}`, status `{"status": "resolved"}`,
+    assign `{"team": "CX leads"}` or `{"assignee": "morgan@shop.example"}`.
     """
 
     kind: EffectKind
@@ -79,6 +81,10 @@ class Failure(StrEnum):
     DNS = "ENOTFOUND"
     MALFORMED = "EBADBODY"
     TLS = "ETLS"
+
+
+#: Nothing was sent: the help desk has no team or nobody of the name the policy gives.
+NOBODY = "ENOBODY"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -147,8 +147,11 @@ TELLING = {
     "db copy": ["--from", ".", "--to", "copy.db"],
 }
 
-# These need a project to speak with; test_supabase_rest.py has one.
-ELSEWHERE = {"supabase push", "supabase status", "supabase pull"}
+# These need somebody to speak with: test_supabase_rest.py has a project, test_chatwoot_account.py an account.
+ELSEWHERE = {
+    "supabase push", "supabase status", "supabase pull",
+    "chatwoot smoke", "chatwoot seed", "chatwoot unseed",
+}  # fmt: skip
 
 _BEFORE = {"session seed": ["session", "start", "monday", "--live", "-w", "."]}
 
