@@ -7,7 +7,7 @@ from cairnops.cli.common import JsonOption, WorkspaceOption, narrate, opened
 def deliver(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Deliver every effect that was committed and has not ended, as an interrupted run leaves them.
 
-    Exit code 1 when one of them did not reach the help desk.
+    Exit code 1 when one of them did not reach the help desk. When the help desk is down they wait.
 
     Example: cairnops deliver
     """
@@ -23,6 +23,7 @@ def deliver(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> N
                     async with w.client(remote) as client:
                         await w.deliver(
                             client,
+                            circuit=w.circuit(client),
                             told=lambda uid, attempt, status: ended.append(
                                 {"effect": uid, "attempt": attempt, "status": status}
                             ),

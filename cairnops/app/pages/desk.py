@@ -149,7 +149,7 @@ def _view() -> QueueView:
         search=st.session_state.get("_search") or "",
         priorities=st.session_state.get("_priorities") or (),
         mine_only=bool(st.session_state.get("_mine")),
-        problem=room.source.problem,
+        problem=room.problem,
         configured=room.source.configured,
         loaded=room.source.at is not None,
     )

@@ -7,7 +7,7 @@ import math
 import re
 import socket
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,8 +19,10 @@ from urllib.parse import quote
 import httpx
 
 from cairnops.connectors.chatwoot import shapes
-from cairnops.domain.conversations import Conversation, Status
+from cairnops.domain.breaker import silent
+from cairnops.domain.conversations import Author, Conversation, Status
 from cairnops.domain.delivery import Answer, Effect, EffectKind, Failure, Found, Result, of_failure, of_status
+from cairnops.domain.stale import Seen, seen
 from cairnops.errors import NotFound, RemoteError, SettingError
 from cairnops.telemetry import jsontext
 
@@ -272,6 +274,30 @@ class ChatwootClient:
             raise errors.exceptions[0] from None
         return [task.result() for task in tasks]
 
+    async def standing(self, conversation_id: str) -> Seen | None:
+        """How a conversation stands now, what was sent from here left out; None when the help desk does not say.
+
+        Raises:
+            NotFound: when the help desk does not have it.
+        """
+        try:
+            row = shapes.record(await self._get(self._conversation_url(conversation_id)), "the conversation")
+            # What is older than the customer's newest message was there when that was read.
+            rows = await self._messages(conversation_id, back_to=_from_customer)
+            ours = {str(message["id"]) for message in rows if shapes.run_key(message)}
+            return seen(shapes.conversation(row, rows), ours=ours)
+        except RemoteError:
+            return None
+
+    async def silence(self) -> str:
+        """Whether anybody is there, asked with the cheapest call: empty, or why not (`ECONNREFUSED`, `HTTP_503`)."""
+        try:
+            async with self._deadline():
+                result = _judge(await self._http.get(f"{self.base_url}/api/v1/profile"))
+        except (TimeoutError, httpx.HTTPError, httpx.StreamError, OSError) as error:
+            result = of_failure(_failure(error))
+        return result.error_code if silent(result) else ""
+
     async def whoami(self) -> str:
         """The e-mail of the token's owner: the cheapest proof that server and token are right.
 
@@ -287,20 +313,25 @@ class ChatwootClient:
         return email
 
     async def _complete(self, row: dict[str, Any]) -> Conversation:
+        # After the row, so that what is read is never older than the row's own time says.
+        messages = await self._messages(str(row["id"]))
+        return shapes.conversation(row, messages, await self._inbox_names(row.get("inbox_id")))
+
+    async def _messages(
+        self, conversation_id: str, back_to: Callable[[dict[str, Any]], bool] = lambda _: False
+    ) -> list[dict[str, Any]]:
         messages: dict[str, dict[str, Any]] = {}
         before: int | None = None
         for _ in range(MAX_WINDOWS):
-            window = await self._window(str(row["id"]), before)
+            window = await self._window(conversation_id, before)
             messages |= {str(m.get("id")): m for m in window}
             before = _next_before(window, before)
-            if before is None:
-                break
-        else:
-            raise RemoteError(
-                f"conversation {row['id']} has more than {MAX_WINDOWS * _MESSAGES_PER_WINDOW} messages",
-                hint="Read it in Chatwoot; a part of a conversation is no ground for a decision.",
-            )
-        return shapes.conversation(row, messages.values(), await self._inbox_names(row.get("inbox_id")))
+            if before is None or any(map(back_to, window)):
+                return list(messages.values())
+        raise RemoteError(
+            f"conversation {conversation_id} has more than {MAX_WINDOWS * _MESSAGES_PER_WINDOW} messages",
+            hint="Read it in Chatwoot; a part of a conversation is no ground for a decision.",
+        )
 
     async def _window(self, conversation_id: str, before: int | None) -> list[dict[str, Any]]:
         url = f"{self._conversation_url(conversation_id)}/messages"
@@ -455,6 +486,10 @@ def _next_before(window: list[dict[str, Any]], before: int | None) -> int | None
     if before is not None and oldest >= before:
         raise RemoteError("the help desk does not page back through messages: it sent the same ones again")
     return oldest
+
+
+def _from_customer(row: dict[str, Any]) -> bool:
+    return shapes.message(row).author is Author.CUSTOMER
 
 
 def _has(labels: Iterable[str], wanted: str) -> bool:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeGuard
@@ -202,7 +203,16 @@ def _conversation(
         inbox=inboxes.get(inbox_id, str(inbox_id)) if isinstance(inbox_id, int) else "",
         team=_text(team.get("name") or "") if is_record(team) else "",
         extra=extra,
+        revision=_revision(row),
     )
+
+
+def _revision(row: dict[str, Any]) -> int:
+    """When the help desk last touched the conversation; desks that do not say it tell the last activity, in seconds."""
+    for name in ("updated_at", "last_activity_at", "timestamp"):
+        with suppress(RemoteError):
+            return round(moment(row.get(name), name).timestamp() * 1_000_000)
+    return 0
 
 
 def _order(message_id: str) -> tuple[int, str]:
