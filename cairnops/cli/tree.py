@@ -17,6 +17,7 @@ from cairnops.cli import (
     fixtures,
     jobs,
     ledger,
+    listen,
     policy,
     practice,
     reconcile,
@@ -92,6 +93,7 @@ app.add_typer(worker.app, name="worker", rich_help_panel=ADMIN)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=ADMIN)
 app.command("doctor", rich_help_panel=ADMIN)(doctor.doctor)
 app.add_typer(supabase.app, name="supabase", rich_help_panel=ADMIN)
+chatwoot.app.command("listen")(listen.listen)
 app.add_typer(chatwoot.app, name="chatwoot", rich_help_panel=ADMIN)
 
 

@@ -512,7 +512,7 @@ def test_the_example_in_the_help_runs(
     words = shlex.split(_example(path))
     assert words[1 : 1 + len(path.split())] == path.split() or path == "decisions summary"
     # Of these a project answers, which test_supabase_rest.py has.
-    if path in ("chatwoot serve", "app", "jobs park") or path.startswith("supabase "):
+    if path in ("chatwoot serve", "chatwoot listen", "app", "jobs park") or path.startswith("supabase "):
         words.append("--help")
     if path in _FIRST:
         assert cli(*_FIRST[path]).code in (0, 1)

@@ -46,6 +46,8 @@ GOOD = [
     ("CHATWOOT_ACCOUNT_ID", "7", 7),
     ("CHATWOOT_API_TOKEN", "t0ken-_.=+/", "t0ken-_.=+/"),
     ("CHATWOOT_API_TOKEN", "copied-with-its-line-end\n", "copied-with-its-line-end"),
+    ("CHATWOOT_WEBHOOK_SECRET", "5t7o-_.=+/", "5t7o-_.=+/"),
+    ("CHATWOOT_WEBHOOK_TOKEN", "0123456789abc-_Z\n", "0123456789abc-_Z"),
     ("SUPABASE_URL", "https://x.supabase.example", "https://x.supabase.example"),
     ("SUPABASE_SERVICE_KEY", "ey.J.x", "ey.J.x"),
     ("SUPABASE_ANON_KEY", "sb_publishable_x", "sb_publishable_x"),

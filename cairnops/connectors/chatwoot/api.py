@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from cairnops.connectors.chatwoot import shapes
 from cairnops.connectors.chatwoot.faults import Fault
+from cairnops.connectors.chatwoot.hooks import Subscriptions
 from cairnops.connectors.chatwoot.state import ACTIVITY, INCOMING, OUTGOING, Seed, State
 from cairnops.errors import RemoteError
 
@@ -78,6 +79,7 @@ class Api:
             ("POST", f"{account}/contacts", self.create_contact),
             ("GET", f"{account}/contacts/search", self.search_contacts),
             ("GET", account + "/contacts/{id:int}", self.contact),
+            *Subscriptions(self.state).routes(account),
             ("GET", "/simulator/health", self.health),
             ("POST", "/simulator/conversations", self.seed),
             ("GET", "/simulator/conversations/{id:int}", self.has),
@@ -365,6 +367,14 @@ class Api:
 
     # shapes
 
+    def shown(self, key: int) -> dict[str, Any]:
+        """A conversation that exists, as Chatwoot shows it."""
+        return self._shown(self._existing(key))
+
+    def message(self, row: dict[str, Any]) -> dict[str, Any]:
+        """One of its messages."""
+        return self._message(row, self._existing(row["conversation_id"]))
+
     def _conversation(self, request: Request) -> dict[str, Any]:
         return self._existing(request.path_params["id"])
 
@@ -436,6 +446,7 @@ class Api:
             "snoozed_until": row["snoozed_until"],
             "status": row["status"],
             "created_at": row["created_at"],
+            "updated_at": row.get("updated_at", row["created_at"]),
             "timestamp": last,
             "last_activity_at": last,
             "first_reply_created_at": min(replies, default=0),
