@@ -131,7 +131,7 @@ class Room:
     def problem(self) -> str:
         """Why the help desk cannot be worked with, or is not set up; empty when all is well."""
         down = breaker.why(self.outage)
-        return self.source.problem or (f"{down[:1].upper()}{down[1:]}." if down else "")
+        return f"{down[:1].upper()}{down[1:]}." if down else self.source.problem
 
     # What changed.
 
@@ -288,6 +288,9 @@ class Room:
             self.source = Source(at=self.now(), simulated=self.remote.simulated)
         except CairnError as error:
             self.source = Source(at=before.at, problem=str(error), simulated=self.remote.simulated)
+            if isinstance(error, RemoteError) and self._circuit is not None:
+                with suppress(CairnError):
+                    await self._circuit.heard(True, last=True)
         self._look(extra=before.at is None or before.problem != self.source.problem)
 
     async def read_one(self, conversation: str) -> None:

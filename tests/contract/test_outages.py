@@ -193,7 +193,7 @@ def bench(database: Any) -> Bench:
     return Bench(database)
 
 
-@pytest.mark.parametrize("outage_after", [1, 5])
+@pytest.mark.parametrize("outage_after", [1, 50])
 def test_nothing_ends_because_the_help_desk_was_down(bench: Bench, decide: Any, outage_after: int) -> None:
     for conversation in ("101", "102", "103"):
         decide(conversation)
