@@ -30,6 +30,8 @@ def deliver(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> N
                         )
 
                 asyncio.run(drain())
+            if held := sum(job.stage == "parked" for job in w.jobs.listed()):
+                narrate(f"{held} effects wait for a person: cairnops jobs list --parked")
         by_uid = {row["uid"]: row for row in w.ledger.deliveries()}
         for other, count in w.outbox.elsewhere().items():
             narrate(f"{count} effects are for another help desk and stay: {other or 'none was named'}")

@@ -70,16 +70,16 @@ class Circuit:
         if last is None or stands is Line.OPEN:
             return 0
         if stands is Line.DOWN:
-            return last.probe_ms - now_ms
+            return last.ask_ms - now_ms
         # Nobody else asks before this one has heard.
-        until = now_ms + self._policy.timeout_ms + self._policy.probe_ms
+        until = now_ms + self._policy.timeout_ms + self._policy.ask_again_ms
         if not await self._apart(lambda: self._outages.take_turn(now_ms, until)):
-            return self._policy.probe_ms
+            return self._policy.ask_again_ms
         error = await self._desk.silence()
         if error:
             still = breaker.lasting(last, error, self._timing.now_ms(), self._policy)
             await self._apart(lambda: self._outages.go_on(still))
-            return self._policy.probe_ms
+            return self._policy.ask_again_ms
         back = breaker.over(last, self._stamp())
         if await self._apart(lambda: self._outages.end(back)):
             log.warning("The help desk is back.", extra={"action": "help_desk_back"})

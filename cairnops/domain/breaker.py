@@ -21,7 +21,7 @@ class Outage:
     #: What the question whether it is there came to last: `ECONNREFUSED`, `HTTP_503`, …
     error: str
     #: When somebody may ask again, epoch milliseconds.
-    probe_ms: int
+    ask_ms: int
     #: None while it lasts.
     ended: datetime | None = None
 
@@ -31,17 +31,17 @@ class Line(StrEnum):
 
     #: Everything.
     OPEN = "open"
-    #: Nothing before the next probe.
+    #: Nothing before it is asked again.
     DOWN = "down"
     #: Whether it is there, by one worker.
-    PROBE = "probe"
+    ASK = "ask"
 
 
 def line(outage: Outage | None, now_ms: int) -> Line:
     """How the line to a help desk stands."""
     if outage is None or outage.ended is not None:
         return Line.OPEN
-    return Line.DOWN if now_ms < outage.probe_ms else Line.PROBE
+    return Line.DOWN if now_ms < outage.ask_ms else Line.ASK
 
 
 def silent(result: Result) -> bool:
@@ -65,12 +65,12 @@ def to_be_asked(run: int, policy: DeliveryPolicy, *, last: bool) -> bool:
 
 def begun(error: str, at: datetime, now_ms: int, policy: DeliveryPolicy) -> Outage:
     """It did not answer: it is down from now on."""
-    return Outage(since=at, error=error, probe_ms=now_ms + policy.probe_ms)
+    return Outage(since=at, error=error, ask_ms=now_ms + policy.ask_again_ms)
 
 
 def lasting(outage: Outage, error: str, now_ms: int, policy: DeliveryPolicy) -> Outage:
     """It was asked and is still down."""
-    return replace(outage, error=error or outage.error, probe_ms=now_ms + policy.probe_ms)
+    return replace(outage, error=error or outage.error, ask_ms=now_ms + policy.ask_again_ms)
 
 
 def over(outage: Outage, at: datetime) -> Outage:

@@ -497,7 +497,8 @@ class SqlLedger:
     def last_decisions(self) -> dict[str, tuple[str, str]]:
         """For each conversation the action decided on last, and how its effects stand.
 
-        They are `open` while one is on its way, `failed` when one did not arrive or nobody knows, else `done`.
+        They are `failed` when one did not arrive or nobody knows, `parked` when one waits for a person, `open`
+        while one is on its way, else `done`.
         """
         d, e = t.decision.c, t.effect.c
         last = (
@@ -508,8 +509,15 @@ class SqlLedger:
         )
         pending = func.sum(case((e.due_ms.is_not(None), 1), else_=0))
         lost = func.sum(case((and_(e.state.in_(("failed", "timeout", "unknown")), ~repeated()), 1), else_=0))
+        parked = func.sum(case((e.state == "parked", 1), else_=0))
         query = (
-            select(d.conversation_id, d.action, pending.label("pending"), lost.label("lost"))
+            select(
+                d.conversation_id,
+                d.action,
+                pending.label("pending"),
+                lost.label("lost"),
+                parked.label("parked"),
+            )
             .select_from(
                 t.decision.join(last, d.number == last.c.number).outerjoin(t.effect, e.decision_uid == d.uid)
             )
@@ -520,7 +528,7 @@ class SqlLedger:
         return {
             row.conversation_id: (
                 row.action,
-                "failed" if row.lost else "open" if row.pending else "done",
+                "failed" if row.lost else "parked" if row.parked else "open" if row.pending else "done",
             )
             for row in rows
         }

@@ -32,7 +32,7 @@ class SqlOutages:
         return Outage(
             since=codec.moment(row.since),
             error=row.error,
-            probe_ms=row.probe_ms,
+            ask_ms=row.ask_ms,
             ended=codec.moment(row.ended) if row.ended else None,
         )
 
@@ -43,7 +43,7 @@ class SqlOutages:
             "since": codec.stamp(outage.since),
             "ended": "",
             "error": outage.error,
-            "probe_ms": outage.probe_ms,
+            "ask_ms": outage.ask_ms,
         }
         with suppress(IntegrityError), writing(self._engine, over="") as c:
             # Of two who come at the same time one waits for the other's row, and finds it begun.
@@ -63,7 +63,7 @@ class SqlOutages:
         """Whether it is the caller who asks now; then nobody else does before `until_ms`."""
         with writing(self._engine, over="") as c:
             taken = c.execute(
-                update(t.outage).where(self._lasts, t.outage.c.probe_ms <= now_ms).values(probe_ms=until_ms)
+                update(t.outage).where(self._lasts, t.outage.c.ask_ms <= now_ms).values(ask_ms=until_ms)
             )
             return taken.rowcount == 1
 
@@ -71,9 +71,7 @@ class SqlOutages:
     def go_on(self, outage: Outage) -> None:
         """It was asked, and is still down."""
         with writing(self._engine, over="") as c:
-            c.execute(
-                update(t.outage).where(self._lasts).values(error=outage.error, probe_ms=outage.probe_ms)
-            )
+            c.execute(update(t.outage).where(self._lasts).values(error=outage.error, ask_ms=outage.ask_ms))
 
     @repeatable
     def end(self, outage: Outage) -> bool:

@@ -307,7 +307,7 @@ outage = Table(
     Column("ended", _At, nullable=False),
     Column("error", String(40), nullable=False),
     #: When somebody may ask again (epoch milliseconds).
-    Column("probe_ms", BigInteger, nullable=False),
+    Column("ask_ms", BigInteger, nullable=False),
 )
 
 probe = Table(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,12 +29,12 @@ from cairnops.store.outages import SqlOutages
 from cairnops.store.outbox import SqlOutbox
 
 T0 = datetime(2025, 10, 16, 17, 0, tzinfo=UTC)
-DOWN = Outage(since=T0, error="ECONNREFUSED", probe_ms=5000)
+DOWN = Outage(since=T0, error="ECONNREFUSED", ask_ms=5000)
 OK = Result(answer=Answer.OK)
 REFUSED = Result(answer=Answer.RETRY, error_code="ECONNREFUSED")
 BROKEN = Result(answer=Answer.UNKNOWN, error_code="HTTP_503")
 POLICY = DeliveryPolicy(
-    max_attempts=3, timeout_ms=50, settle_ms=30, backoff_ms=10, outage_after=5, probe_ms=1000
+    max_attempts=3, timeout_ms=50, settle_ms=30, backoff_ms=10, outage_after=5, ask_again_ms=1000
 )
 
 
@@ -60,6 +61,14 @@ def test_an_outage_begins_once_and_ends_once(database: Any, outages: SqlOutages,
     ]
 
 
+def test_of_all_who_find_out_at_once_one_says_so(database: Any, ledger: SqlLedger) -> None:
+    peers = [SqlOutages(database.engine) for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        said = list(threads.map(lambda peer: peer.begin(DOWN), peers))
+    assert sorted(said) == [False, False, False, True]
+    assert len(ledger.events(kind="help_desk.down")) == 1
+
+
 def test_of_all_who_come_one_asks(database: Any, outages: SqlOutages) -> None:
     outages.begin(DOWN)
     peers = [SqlOutages(database.engine) for _ in range(3)]
@@ -67,8 +76,8 @@ def test_of_all_who_come_one_asks(database: Any, outages: SqlOutages) -> None:
     assert [p.take_turn(5000, 6000) for p in peers] == [True, False, False]
     assert [p.take_turn(5999, 7000) for p in peers] == [False] * 3
     assert peers[1].take_turn(6000, 7000), "who asked never came back, and the next one does"
-    outages.go_on(replace(DOWN, error="HTTP_502", probe_ms=9000))
-    assert outages.last() == replace(DOWN, error="HTTP_502", probe_ms=9000)
+    outages.go_on(replace(DOWN, error="HTTP_502", ask_ms=9000))
+    assert outages.last() == replace(DOWN, error="HTTP_502", ask_ms=9000)
     outages.end(replace(DOWN, ended=T0))
     assert not peers[0].take_turn(99_000, 100_000), "nobody asks for what is over"
 
@@ -276,6 +285,7 @@ def test_what_waited_for_long_is_sent_only_if_it_is_still_right(
     assert bench.remote.sent == ([uid] if ends == "success" else [])
     if ends == "parked":
         job = bench.jobs.job(uid)
+        assert bench.ledger.last_decisions()["101"] == ("chatwoot.approve_send", "parked")
         assert (job.reason, job.parked_by) == ("the customer wrote again at 17:20 UTC", "delivery@cairnops")
 
 

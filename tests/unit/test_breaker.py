@@ -13,8 +13,8 @@ from cairnops.domain.delivery import Answer, Failure, Result
 from cairnops.domain.policy import DeliveryPolicy
 
 T0 = datetime(2025, 10, 16, 17, 3, tzinfo=UTC)
-FIVE = DeliveryPolicy(outage_after=5, probe_ms=1000)
-DOWN = Outage(since=T0, error="ECONNREFUSED", probe_ms=5000)
+FIVE = DeliveryPolicy(outage_after=5, ask_again_ms=1000)
+DOWN = Outage(since=T0, error="ECONNREFUSED", ask_ms=5000)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ def test_when_it_is_asked_whether_anybody_is_there(run: int, last: bool, asked: 
     [
         pytest.param(None, 0, Line.OPEN, id="there never was one"),
         pytest.param(replace(DOWN, ended=T0), 9000, Line.OPEN, id="it is over"),
-        pytest.param(DOWN, 4999, Line.DOWN, id="before the probe"),
-        pytest.param(DOWN, 5000, Line.PROBE, id="at its moment"),
-        pytest.param(DOWN, 99_000, Line.PROBE, id="long after"),
+        pytest.param(DOWN, 4999, Line.DOWN, id="before it is asked again"),
+        pytest.param(DOWN, 5000, Line.ASK, id="at its moment"),
+        pytest.param(DOWN, 99_000, Line.ASK, id="long after"),
     ],
 )
 def test_how_the_line_stands(outage: Outage | None, now_ms: int, stands: Line) -> None:
@@ -68,9 +68,9 @@ def test_how_the_line_stands(outage: Outage | None, now_ms: int, stands: Line) -
 
 def test_an_outage_keeps_its_beginning_and_tells_its_latest_error() -> None:
     begun = breaker.begun("ECONNREFUSED", T0, 7000, FIVE)
-    assert begun == Outage(since=T0, error="ECONNREFUSED", probe_ms=8000)
+    assert begun == Outage(since=T0, error="ECONNREFUSED", ask_ms=8000)
     lasting = breaker.lasting(begun, "HTTP_503", 9000, FIVE)
-    assert lasting == Outage(since=T0, error="HTTP_503", probe_ms=10_000)
+    assert lasting == Outage(since=T0, error="HTTP_503", ask_ms=10_000)
     assert breaker.lasting(begun, "", 9000, FIVE).error == "ECONNREFUSED"
     assert breaker.over(lasting, T0).ended == T0
 
@@ -103,7 +103,7 @@ def test_however_many_workers_look_an_interval_sees_one_question(
     for number, pause in enumerate(looks):
         now += pause
         for _ in range(workers):
-            if breaker.line(outage, now) is Line.PROBE:
+            if breaker.line(outage, now) is Line.ASK:
                 asked.append(now)
                 back = number >= back_after
                 outage = (
@@ -112,5 +112,5 @@ def test_however_many_workers_look_an_interval_sees_one_question(
                     else breaker.lasting(outage, "ECONNREFUSED", now, FIVE)
                 )
     gaps = [later - sooner for sooner, later in zip([0, *asked], asked, strict=False)]
-    assert all(gap >= FIVE.probe_ms for gap in gaps)
-    assert breaker.line(outage, now) is not Line.PROBE
+    assert all(gap >= FIVE.ask_again_ms for gap in gaps)
+    assert breaker.line(outage, now) is not Line.ASK

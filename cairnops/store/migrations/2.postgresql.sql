@@ -91,7 +91,7 @@ CREATE TABLE outage (
   since VARCHAR COLLATE "C" NOT NULL,
   ended VARCHAR COLLATE "C" NOT NULL,
   error VARCHAR COLLATE "C" NOT NULL,
-  probe_ms BIGINT NOT NULL,
+  ask_ms BIGINT NOT NULL,
   PRIMARY KEY (destination)
 );
 

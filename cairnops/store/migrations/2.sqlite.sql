@@ -51,7 +51,7 @@ CREATE TABLE outage (
   since VARCHAR(24) NOT NULL,
   ended VARCHAR(24) NOT NULL,
   error VARCHAR(40) NOT NULL,
-  probe_ms BIGINT NOT NULL,
+  ask_ms BIGINT NOT NULL,
   PRIMARY KEY (destination)
 );
 
