@@ -18,6 +18,7 @@ from cairnops.cli import (
     fixtures,
     jobs,
     ledger,
+    listen,
     policy,
     practice,
     reconcile,
@@ -96,6 +97,7 @@ app.add_typer(supabase.app, name="supabase", rich_help_panel=ADMIN)
 chatwoot.app.command("smoke")(chatwoot_account.smoke)
 chatwoot.app.command("seed")(chatwoot_account.seed)
 chatwoot.app.command("unseed")(chatwoot_account.unseed)
+chatwoot.app.command("listen")(listen.listen)
 app.add_typer(chatwoot.app, name="chatwoot", rich_help_panel=ADMIN)
 
 

@@ -205,6 +205,12 @@ class DeliveryPolicy:
     retry_after_cap_ms: int = 30_000
     #: How often all workers together may ask the help desk in a second; 0 sets no limit.
     per_second: int = 0
+    #: After so many tries in a row without an answer the help desk is asked whether it is there at all.
+    outage_after: int = 5
+    #: How often that is asked while it is down, by all workers together, milliseconds.
+    ask_again_ms: int = 1000
+    #: What waited strictly longer, or through an outage, is sent only if its conversation stands as it did; minutes.
+    recheck_minutes: int = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -345,7 +351,9 @@ def profile(name: ProfileName) -> Policy:
             dry_run,
             profile="pilot",
             refund=RefundPolicy(tiers=(RefundTier(above=100, role=Role.MANAGER, severity=Severity.BLOCK),)),
-            delivery=DeliveryPolicy(timeout_ms=10_000, backoff_ms=1_000, settle_ms=30_000),
+            delivery=DeliveryPolicy(
+                timeout_ms=10_000, backoff_ms=1_000, settle_ms=30_000, ask_again_ms=15_000
+            ),
         ),
     }[name]
 
@@ -382,6 +390,8 @@ _AT_LEAST_ONE = (
     "delivery.max_attempts",
     "delivery.timeout_ms",
     "delivery.settle_ms",
+    "delivery.outage_after",
+    "delivery.ask_again_ms",
     "alerts.p95_ms",
     "alerts.min_samples",
 )

@@ -24,6 +24,7 @@ from cairnops.domain.actions import numbered
 from cairnops.domain.changes import Change, Committed, Entry
 from cairnops.domain.conversations import Actor, Conversation, Role
 from cairnops.domain.decisions import uid_of
+from cairnops.domain.delivery import RECHECKED
 from cairnops.domain.requests import Facts, Flags, FollowUp, Held, PastDecision, Prior
 from cairnops.domain.sla import Priority
 from cairnops.domain.suggestions import Suggestion
@@ -223,6 +224,7 @@ class SqlLedger:
 
     def _enqueue(self, c: Connection, change: Change, decision_uid: str, number: int) -> tuple[str, ...]:
         urgent = change.decision is not None and change.decision.priority == Priority.P1.value
+        seen = codec.canonical(codec.plain(change.seen)) if change.seen is not None and change.effects else ""
         uids = tuple(_effect_uid(change, position) for position in range(len(change.effects)))
         rows = [
             {
@@ -242,6 +244,7 @@ class SqlLedger:
                 "owner": "",
                 "destination": self.destination,
                 "urgency": 1 if urgent else 2,
+                "seen": seen if draft.kind in RECHECKED else "",
             }
             for uid, draft in zip(uids, change.effects, strict=True)
         ]
@@ -254,14 +257,25 @@ class SqlLedger:
         self, conversation: Conversation, *, at: datetime, actor: Actor, breached_at: datetime | None
     ) -> int:
         """See `desk.ports.Ledger.observe`."""
-        body = codec.canonical(codec.plain(conversation))
+        plain = codec.plain(conversation)
+        # How far the help desk had come is no part of what was read: it grows with what nobody sees.
+        read = {"revision": plain.pop("revision"), "destination": self.destination}
+        body = codec.canonical(plain)
         with writing(self.engine, over=_conversation(conversation.id)) as c:
-            row = c.execute(
-                select(t.conversation.c["version", "body"]).where(t.conversation.c.id == conversation.id)
-            ).first()
+            row = c.execute(select(t.conversation).where(t.conversation.c.id == conversation.id)).first()
+            # Two that read at once may write in the other order, and what a slow one read hours ago is no news.
+            # Revisions of two help desks say nothing of each other.
+            if row is not None and row.destination == self.destination:
+                if 0 < read["revision"] < row.revision:
+                    return int(row.version)
+                read["revision"] = max(read["revision"], row.revision)
             if breached_at is not None:
                 self._breached(c, conversation, breached_at, at, actor)
             if row is not None and row.body == body:
+                if (row.revision, row.destination) != tuple(read.values()):
+                    c.execute(
+                        update(t.conversation).where(t.conversation.c.id == conversation.id).values(**read)
+                    )
                 return int(row.version)
             version = row.version + 1 if row is not None else 1
             values = {
@@ -269,6 +283,7 @@ class SqlLedger:
                 "customer_key": conversation.customer_key,
                 "body": body,
                 "at": codec.stamp(at),
+                **read,
             }
             if row is None:
                 c.execute(insert(t.conversation).values(id=conversation.id, **values))
@@ -478,7 +493,8 @@ class SqlLedger:
     def last_decisions(self) -> dict[str, tuple[str, str]]:
         """For each conversation the action decided on last, and how its effects stand.
 
-        They are `open` while one is on its way, `failed` when one did not arrive or nobody knows, else `done`.
+        They are `failed` when one did not arrive or nobody knows, `parked` when one waits for a person, `open`
+        while one is on its way, else `done`.
         """
         d, e = t.decision.c, t.effect.c
         last = (
@@ -489,8 +505,15 @@ class SqlLedger:
         )
         pending = func.sum(case((e.due_ms.is_not(None), 1), else_=0))
         lost = func.sum(case((and_(e.state.in_(("failed", "timeout", "unknown")), ~repeated()), 1), else_=0))
+        parked = func.sum(case((e.state == "parked", 1), else_=0))
         query = (
-            select(d.conversation_id, d.action, pending.label("pending"), lost.label("lost"))
+            select(
+                d.conversation_id,
+                d.action,
+                pending.label("pending"),
+                lost.label("lost"),
+                parked.label("parked"),
+            )
             .select_from(
                 t.decision.join(last, d.number == last.c.number).outerjoin(t.effect, e.decision_uid == d.uid)
             )
@@ -501,7 +524,7 @@ class SqlLedger:
         return {
             row.conversation_id: (
                 row.action,
-                "failed" if row.lost else "open" if row.pending else "done",
+                "failed" if row.lost else "parked" if row.parked else "open" if row.pending else "done",
             )
             for row in rows
         }
@@ -537,6 +560,12 @@ class SqlLedger:
                 "events": c.execute(select(func.count()).select_from(t.event)).scalar_one(),
             }
 
+
+#: Who is named for what workers do by themselves.
+DELIVERY = Actor(email="delivery@cairnops", role=Role.ADMIN)
+
+#: An effect was taken out of the queue, by a person or for one.
+PARKED = "job.parked"
 
 #: What the run key of a repeated effect ends with after that of the first: keys are unique, so one is repeated once.
 AGAIN = ".again"

@@ -80,6 +80,8 @@ CREATE TABLE conversation (
   customer_key VARCHAR COLLATE "C" NOT NULL,
   body VARCHAR COLLATE "C" NOT NULL,
   at VARCHAR COLLATE "C" NOT NULL,
+  revision BIGINT DEFAULT '0' NOT NULL,
+  destination VARCHAR COLLATE "C" DEFAULT '' NOT NULL,
   PRIMARY KEY (id)
 );
 
@@ -143,6 +145,7 @@ CREATE TABLE effect (
   owner VARCHAR COLLATE "C" NOT NULL,
   destination VARCHAR COLLATE "C" DEFAULT '' NOT NULL,
   urgency INTEGER DEFAULT '2' NOT NULL,
+  seen VARCHAR COLLATE "C" DEFAULT '' NOT NULL,
   PRIMARY KEY (seq),
   UNIQUE (uid),
   UNIQUE (run_key)
@@ -220,6 +223,15 @@ CREATE TABLE meta (
   key VARCHAR COLLATE "C" NOT NULL,
   value VARCHAR COLLATE "C" NOT NULL,
   PRIMARY KEY (key)
+);
+
+CREATE TABLE outage (
+  destination VARCHAR COLLATE "C" NOT NULL,
+  since VARCHAR COLLATE "C" NOT NULL,
+  ended VARCHAR COLLATE "C" NOT NULL,
+  error VARCHAR COLLATE "C" NOT NULL,
+  ask_ms BIGINT NOT NULL,
+  PRIMARY KEY (destination)
 );
 
 CREATE TABLE pack (

@@ -125,6 +125,7 @@ WRITING = {
     "report baseline add",
     "report baseline withdraw",
     "chatwoot serve",
+    "chatwoot listen",
     "worker",
     "app",
 }

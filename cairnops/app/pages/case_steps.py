@@ -10,6 +10,7 @@ from cairnops.app.pages import case_form as form
 from cairnops.app.text import plain
 from cairnops.app.views import case as cases
 from cairnops.desk.desk import Receipt, View
+from cairnops.domain import breaker
 from cairnops.domain.conversations import Role
 from cairnops.domain.requests import Action, Request
 from cairnops.errors import CairnError, InputError
@@ -62,7 +63,7 @@ def submit(request: Request) -> None:
         return
     with shell.guard():
         room.workspace.drafts.drop(state["conversation"], shell.me().email)
-    shell.toast("Decision logged to audit trail", "good")
+    _saved(receipt)
     if request.action is Action.APPROVE_SEND:
         waiting = ss.setdefault("_awaited", {})
         waiting[receipt.decision] = view.conversation.customer or "the customer"
@@ -70,6 +71,13 @@ def submit(request: Request) -> None:
     form.release()
     room.changed(state["conversation"])
     shell.close()
+
+
+def _saved(receipt: Receipt) -> None:
+    if receipt.effects and breaker.why(shell.room().outage):
+        shell.toast("Saved, not yet sent", "warn")
+    else:
+        shell.toast("Decision logged to audit trail", "good")
 
 
 def confirm(state: dict[str, Any]) -> None:
@@ -204,6 +212,11 @@ def tell_delivered() -> None:
     for uid, customer in list(awaited.items()):
         effects = shell.room().workspace.ledger.deliveries(decision=uid)
         reply = next((e for e in effects if e["kind"] == "reply"), None)
+        if reply is not None and reply["state"] == "parked":
+            awaited.pop(uid)
+            reason = shell.room().workspace.jobs.job(reply["uid"]).reason
+            shell.toast(f"The reply to {customer} was not sent: {reason}", "bad")
+            continue
         if reply is None or reply["final"] is None:
             continue
         awaited.pop(uid)
@@ -234,7 +247,7 @@ def send_again(uid: str) -> None:
         if receipt.refused:
             shell.toast(receipt.sentence, "bad")
             return
-        shell.toast("Decision logged to audit trail", "good")
+        _saved(receipt)
         found = room.workspace.ledger.conversation(conversation)
         ss.setdefault("_awaited", {})[receipt.decision] = (found.customer if found else "") or "the customer"
         room.changed(conversation)
