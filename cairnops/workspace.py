@@ -22,6 +22,7 @@ from cairnops.store.jobs import SqlJobs
 from cairnops.store.ledger import SqlLedger
 from cairnops.store.outages import SqlOutages
 from cairnops.store.outbox import SqlOutbox
+from cairnops.store.retention import SqlRetention
 from cairnops.store.seals import HeldKey, Sealed, SqlSeals
 from cairnops.store.sessions import SqlSessions
 from cairnops.store.workers import SqlWorkers
@@ -90,6 +91,7 @@ class Workspace:
         self.workers = SqlWorkers(self._engine, self.destination)
         self.sessions = SqlSessions(self._engine)
         self.seals = SqlSeals(self._engine)
+        self.retention = SqlRetention(self._engine)
         self.claims = SqlClaims(self._engine)
         self.drafts = SqlDrafts(self._engine)
 

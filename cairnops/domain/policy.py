@@ -237,6 +237,19 @@ class MeasurePolicy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RetentionPolicy:
+    """How long what was recorded is kept; `cairnops retention` removes what is older, never by itself."""
+
+    __pydantic_config__ = STRICT
+    #: Decisions and what hangs on them are kept so many days; their hashes stay in the log for good.
+    decision_days: int = 365
+    #: Conversations, suggestions and drafts nobody has touched are kept so many days.
+    transcript_days: int = 14
+    #: Practice sessions with their results, worksheets and conversations are kept so many days.
+    training_days: int = 90
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
     """The rules' numbers, all of them; immutable, hashed, and named by the profile it started from."""
 
@@ -252,6 +265,7 @@ class Policy:
     delivery: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     alerts: AlertPolicy = field(default_factory=AlertPolicy)
     measures: MeasurePolicy = field(default_factory=MeasurePolicy)
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
 
 
 LEGACY_SHIP_WORDS = (
@@ -379,6 +393,9 @@ def diff(base: Policy, other: Policy) -> list[tuple[str, object, object]]:
 _LARGEST = {"days": 3650, "ms": 3_600_000, "percent": 100}
 _LARGEST_OTHER = 1_000_000
 
+#: Retention leaves so many days alone, whatever a policy says; the databases refuse it too.
+KEPT_DAYS = 14
+
 _AT_LEAST_ONE = (
     "sla.minutes",
     "sla.priority_minutes",
@@ -408,7 +425,7 @@ def _numbers(policy: Policy) -> Iterator[str]:
     numbers = [(path, v) for path, v in flatten(policy) if isinstance(v, int) and not isinstance(v, bool)]
     numbers += [(f"refund.tiers[{i}].above", tier.above) for i, tier in enumerate(policy.refund.tiers)]
     for path, value in numbers:
-        least = 1 if path in _AT_LEAST_ONE else 0
+        least = KEPT_DAYS if path.startswith("retention.") else 1 if path in _AT_LEAST_ONE else 0
         most = _LARGEST.get(path.rpartition("_")[2], _LARGEST_OTHER)
         if value < least:
             yield f"{path} is {value}; it must be at least {least}"

@@ -208,11 +208,12 @@ class SqlLedger:
         """Check the version the facts were read at; a decision or a promise moves it on."""
         now = c.execute(
             select(t.conversation.c.version).where(t.conversation.c.id == change.conversation)
-        ).scalar_one()
+        ).scalar_one_or_none()
+        # It may have been removed since it was read; then there is nothing to decide on.
+        if now is None or (change.expect is not None and now != change.expect):
+            raise StaleFacts
         if change.expect is None:
             return int(now)
-        if now != change.expect:
-            raise StaleFacts
         if change.decision is None and change.follow_up is None:
             return int(now)
         c.execute(
