@@ -30,6 +30,7 @@ from cairnops.domain.sla import Priority
 from cairnops.domain.suggestions import Suggestion
 from cairnops.errors import NotFound, StaleFacts
 from cairnops.store import tables as t
+from cairnops.store.audit import append
 from cairnops.store.engine import Interrupted, reading, repeatable, steady, writing
 
 
@@ -559,12 +560,6 @@ class SqlLedger:
             }
 
 
-#: Who is named for what workers do by themselves.
-DELIVERY = Actor(email="delivery@cairnops", role=Role.ADMIN)
-
-#: An effect was taken out of the queue, by a person or for one.
-PARKED = "job.parked"
-
 #: What the run key of a repeated effect ends with after that of the first: keys are unique, so one is repeated once.
 AGAIN = ".again"
 
@@ -573,23 +568,6 @@ def repeated() -> ColumnElement[bool]:
     """Whether a person has had the effect sent again, as another; see `SqlJobs.retry`."""
     later = t.effect.alias("again")
     return exists(select(later.c.seq).where(later.c.run_key == t.effect.c.run_key + AGAIN))
-
-
-def append(c: Connection, entry: Entry, more: dict[str, Any] | None = None) -> None:
-    """Append one audit event in the transaction at hand."""
-    c.execute(
-        insert(t.event).values(
-            at=codec.stamp(entry.at),
-            actor=entry.actor.email,
-            role=entry.actor.role.value,
-            kind=entry.kind,
-            conversation_id=entry.conversation,
-            session=entry.session,
-            key=entry.key,
-            code=entry.code,
-            body=json.dumps({**entry.body, **(more or {})}, ensure_ascii=False, sort_keys=True),
-        )
-    )
 
 
 def held(row: Row[Any]) -> Held:
