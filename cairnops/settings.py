@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from cairnops.domain import policy as policies
-from cairnops.domain.conversations import Role
+from cairnops.domain.conversations import Role, Status
 from cairnops.domain.policy import Policy
 from cairnops.errors import PolicyError, SettingError
 
@@ -58,6 +58,19 @@ def _roles(text: str) -> str:
         if not group or not equals or role not in known:
             raise ValueError
     return text.strip()
+
+
+def _names(text: str) -> str:
+    """Names with commas between, as the help desk's pages show them."""
+    if not text.isprintable() or not all(name.strip() for name in text.split(",")):
+        raise ValueError
+    return ", ".join(name.strip() for name in text.split(","))
+
+
+def _statuses(text: str) -> str:
+    if not {name.strip() for name in text.split(",")} <= {status.value for status in Status}:
+        raise ValueError
+    return _names(text)
 
 
 def _email(text: str) -> str:
@@ -176,6 +189,34 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_word,
         secret=True,
         aliases=("CHATWOOT_TOKEN", "CHATWOOT_ACCESS_TOKEN"),
+    ),
+    Setting(
+        name="CHATWOOT_STATUSES",
+        default="open, pending",
+        help="Read only conversations in one of these statuses.",
+        accepted="some of open, pending, snoozed, resolved, with commas between",
+        parse=_statuses,
+    ),
+    Setting(
+        name="CHATWOOT_LABELS",
+        default="",
+        help="Read only conversations with one of these labels; empty reads all.",
+        accepted="names with commas between",
+        parse=_names,
+    ),
+    Setting(
+        name="CHATWOOT_INBOXES",
+        default="",
+        help="Read only conversations in one of these inboxes; empty reads all.",
+        accepted="names with commas between",
+        parse=_names,
+    ),
+    Setting(
+        name="CHATWOOT_TEAMS",
+        default="",
+        help="Read only conversations given to one of these teams; empty reads all.",
+        accepted="names with commas between",
+        parse=_names,
     ),
     Setting(
         name="CHATWOOT_WEBHOOK_SECRET",
@@ -325,6 +366,11 @@ class Settings:
                 }
             )
         return out
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The names of a setting that holds several."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def roles_of_groups(settings: Settings) -> dict[str, Role]:

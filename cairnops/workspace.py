@@ -14,7 +14,7 @@ from cairnops.desk.desk import Desk
 from cairnops.domain.policy import PROFILES, Policy
 from cairnops.domain.requests import Flags
 from cairnops.errors import WorkspaceError
-from cairnops.settings import PolicyInForce, Settings, load_policy
+from cairnops.settings import PolicyInForce, Settings, listed, load_policy
 from cairnops.store.claims import SqlClaims
 from cairnops.store.drafts import SqlDrafts
 from cairnops.store.engine import open_database, place
@@ -22,6 +22,7 @@ from cairnops.store.jobs import SqlJobs
 from cairnops.store.ledger import SqlLedger
 from cairnops.store.outages import SqlOutages
 from cairnops.store.outbox import SqlOutbox
+from cairnops.store.retention import SqlRetention
 from cairnops.store.seals import HeldKey, Sealed, SqlSeals
 from cairnops.store.sessions import SqlSessions
 from cairnops.store.workers import SqlWorkers
@@ -30,7 +31,7 @@ from cairnops.telemetry.writer import write_whole
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from cairnops.connectors.chatwoot.client import ChatwootClient
+    from cairnops.connectors.chatwoot.client import ChatwootClient, Reads
     from cairnops.connectors.circuit import Circuit
     from cairnops.domain.conversations import Actor
     from cairnops.store.keys import Signing
@@ -90,6 +91,7 @@ class Workspace:
         self.workers = SqlWorkers(self._engine, self.destination)
         self.sessions = SqlSessions(self._engine)
         self.seals = SqlSeals(self._engine)
+        self.retention = SqlRetention(self._engine)
         self.claims = SqlClaims(self._engine)
         self.drafts = SqlDrafts(self._engine)
 
@@ -238,7 +240,12 @@ class Workspace:
         from cairnops.connectors.chatwoot.client import ChatwootClient
 
         return ChatwootClient(
-            remote.base_url, remote.account_id, remote.token, timeout_ms=self.policy.delivery.timeout_ms
+            remote.base_url,
+            remote.account_id,
+            remote.token,
+            timeout_ms=self.policy.delivery.timeout_ms,
+            # A simulator of our own holds what we put there, in no inbox and no team of anybody's account.
+            reads=None if remote.simulated else reads(self.settings),
         )
 
     async def deliver(
@@ -272,6 +279,19 @@ class Workspace:
         from cairnops.connectors.circuit import Circuit
 
         return Circuit(self.outages, client, self.policy.delivery, stamp=stamp, threads=threads)
+
+
+def reads(settings: Settings) -> "Reads":
+    """Which conversations of the help desk are read, as the settings have it."""
+    from cairnops.connectors.chatwoot.client import Reads
+    from cairnops.domain.conversations import Status
+
+    return Reads(
+        statuses=tuple(Status(name) for name in listed(settings["CHATWOOT_STATUSES"])),
+        labels=listed(settings["CHATWOOT_LABELS"]),
+        inboxes=listed(settings["CHATWOOT_INBOXES"]),
+        teams=listed(settings["CHATWOOT_TEAMS"]),
+    )
 
 
 def worker_name() -> str:

@@ -3,12 +3,15 @@
 import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cairnops.cli import exits, render
 from cairnops.cli.common import JsonOption, WorkspaceOption
+from cairnops.connectors.checks import Line
+from cairnops.connectors.checks import blocked as _blocked
+from cairnops.connectors.checks import unseen as _unseen
 
 if TYPE_CHECKING:
     from cairnops.settings import Settings
@@ -18,20 +21,8 @@ if TYPE_CHECKING:
 _ROOM_MB = 200
 #: Clocks further apart make waiting times wrong by as much.
 _SKEW_S = 30
-_DEADLINE_S = 10
 
 _SIGNS = {"ready": "ok", "blocked": "bad", "not checked": "none"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
-    """One thing that was looked at."""
-
-    what: str
-    state: Literal["ready", "blocked", "not checked"]
-    detail: str
-    #: What to do about it; empty when nothing has to be.
-    fix: str = ""
 
 
 def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
@@ -58,12 +49,13 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 
 
 def _lines(root: Path, settings: "Settings") -> Iterator[Line]:
+    from cairnops.cli import doctor_supabase
     from cairnops.errors import CairnError
     from cairnops.workspace import Workspace
 
     yield _versions()
     yield _disk(root)
-    inside = ("decision log", "ledger key", "workers", "queue")
+    inside = ("database clock", "decision log", "policy", "ledger key", "workers", "queue")
     if not (settings["DATABASE_URL"] or (root / "cairnops.db").exists()):
         yield Line(
             what="database", state="blocked", detail=f"There is no workspace at {root}.", fix="cairnops init"
@@ -76,8 +68,8 @@ def _lines(root: Path, settings: "Settings") -> Iterator[Line]:
         except CairnError as error:
             yield _blocked("database", error)
             yield from (_unseen(what, "the database cannot be used") for what in inside)
-    yield from _help_desk(settings)
-    yield _supabase(settings)
+    yield from _help_desk(settings, root)
+    yield from doctor_supabase.lines(settings)
 
 
 def _inside(w: "Workspace") -> Iterator[Line]:
@@ -92,11 +84,20 @@ def _inside(w: "Workspace") -> Iterator[Line]:
         yield Line(what="database", state="blocked", detail=detail, fix="Set DATABASE_URL to where it is.")
     else:
         yield Line(what="database", state="ready", detail=f"{found['place']} ({kind})")
+    yield _database_clock(w)
     try:
         w.ledger.writable()
         yield Line(what="decision log", state="ready", detail="a decision could be written now")
     except CairnError as error:
         yield _blocked("decision log", error)
+    try:
+        yield Line(
+            what="policy",
+            state="ready",
+            detail=f"{w.policy.profile}, {len(w.in_force.set_by)} values of its own",
+        )
+    except CairnError as error:
+        yield _blocked("policy", error)
     yield _key(w)
     now = standing(w)
     alive, queue = [one for one in now["workers"] if one["alive"]], now["queue"]
@@ -106,6 +107,8 @@ def _inside(w: "Workspace") -> Iterator[Line]:
         if now["workers"]
         else "none is listed; the desk delivers while open"
     )
+    if len(versions := {one["version"] for one in alive}) > 1:
+        said += f"; versions {', '.join(sorted(versions))}"
     if alive:
         yield Line(what="workers", state="ready", detail=said)
     elif queue["waiting"]:
@@ -120,13 +123,26 @@ def _inside(w: "Workspace") -> Iterator[Line]:
     )
 
 
+def _database_clock(w: "Workspace") -> Line:
+    from cairnops.store import upkeep
+    from cairnops.workspace import now
+
+    asked = now()
+    theirs = upkeep.clock_ms(w.ledger.engine)
+    if theirs is None:
+        return _unseen("database clock", "a file goes by this machine's")
+    # It was read somewhere between the question and the answer.
+    middle = asked + (now() - asked) / 2
+    return _apart("database clock", theirs / 1000 - middle.timestamp(), "the database")
+
+
 def _key(w: "Workspace") -> Line:
     from cairnops.errors import CairnError
 
     path = w.root / "keys" / "ledger.key"
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
-        w.signer()
+        mine, held = w.signer().key, w.seals.held_keys()
     except OSError as error:
         return Line(
             what="ledger key", state="blocked", detail=f"{path}: {error.strerror}", fix="Put it back."
@@ -136,58 +152,23 @@ def _key(w: "Workspace") -> Line:
     if mode & 0o077:
         detail = f"{path} can be read by others ({mode:03o})"
         return Line(what="ledger key", state="blocked", detail=detail, fix=f"chmod 600 {path}")
+    if held and held[-1].key != mine:
+        detail = f"the log is sealed with another key, {held[-1].key.id.hex()}"
+        if w.settings["DATABASE_URL"]:
+            return _unseen("ledger key", f"{detail}: whoever holds it seals")
+        return Line(what="ledger key", state="blocked", detail=detail, fix="Put it back from a copy.")
     return Line(what="ledger key", state="ready", detail=f"{path} is its owner's alone")
 
 
-def _help_desk(settings: "Settings") -> Iterator[Line]:
-    import httpx
+def _help_desk(settings: "Settings", root: Path) -> Iterator[Line]:
+    from cairnops.cli import chatwoot_account
 
-    base = settings["CHATWOOT_BASE_URL"]
-    if not base:
-        yield Line(what="help desk", state="ready", detail="the simulator of this workspace")
-        yield _unseen("clock", "the simulator goes by this machine's")
-        return
-    if not settings["CHATWOOT_API_TOKEN"]:
-        yield Line(
-            what="help desk",
-            state="blocked",
-            detail=f"{base}: CHATWOOT_API_TOKEN is not set",
-            fix="Set it to the access token of an agent's profile page.",
-        )
-        yield _unseen("clock", "the help desk was not asked")
-        return
-    try:
-        with httpx.Client(
-            timeout=_DEADLINE_S, trust_env=httpx.URL(base).host not in ("127.0.0.1", "::1", "localhost")
-        ) as http:
-            answer = http.get(
-                f"{base}/api/v1/accounts/{settings['CHATWOOT_ACCOUNT_ID']}/inboxes",
-                headers={"api_access_token": settings["CHATWOOT_API_TOKEN"]},
-            )
-    except httpx.HTTPError as error:
-        # Its words may hold the request; its name does not.
-        yield Line(
-            what="help desk",
-            state="blocked",
-            detail=f"{base} cannot be reached ({type(error).__name__})",
-            fix="Check CHATWOOT_BASE_URL, and that this machine may reach it.",
-        )
-        yield _unseen("clock", "the help desk did not answer")
-        return
-    if answer.is_success:
-        account = settings["CHATWOOT_ACCOUNT_ID"]
-        yield Line(what="help desk", state="ready", detail=f"{base} takes the token for account {account}")
+    lines, date = chatwoot_account.look(settings, root)
+    yield from lines
+    if settings["CHATWOOT_BASE_URL"]:
+        yield _clock(date) if date else _unseen("clock", "the help desk did not answer")
     else:
-        refused = answer.status_code in (401, 403, 404)
-        yield Line(
-            what="help desk",
-            state="blocked",
-            detail=f"{base} answers {answer.status_code}",
-            fix="Check CHATWOOT_API_TOKEN and CHATWOOT_ACCOUNT_ID."
-            if refused
-            else "Try again; see its own log.",
-        )
-    yield _clock(answer.headers.get("date", ""))
+        yield _unseen("clock", "the simulator goes by this machine's")
 
 
 def _clock(date: str) -> Line:
@@ -201,34 +182,20 @@ def _clock(date: str) -> Line:
         return _unseen("clock", "the help desk's answer has no date")
     if theirs.tzinfo is None:
         return _unseen("clock", "the help desk's date has no time zone")
-    apart = round((theirs - now()).total_seconds())
+    return _apart("clock", (theirs - now()).total_seconds(), "the help desk")
+
+
+def _apart(what: str, seconds: float, whose: str) -> Line:
+    apart = round(seconds)
     if abs(apart) > _SKEW_S:
         where = "ahead of" if apart > 0 else "behind"
         return Line(
-            what="clock",
+            what=what,
             state="blocked",
-            detail=f"the help desk is {abs(apart)} s {where} this machine",
+            detail=f"{whose} is {abs(apart)} s {where} this machine",
             fix="Let both keep network time; waiting times are wrong by as much.",
         )
-    return Line(what="clock", state="ready", detail=f"within {_SKEW_S} s of the help desk's")
-
-
-def _supabase(settings: "Settings") -> Line:
-    if not settings["SUPABASE_URL"]:
-        return _unseen("Supabase", "SUPABASE_URL is not set")
-    if not settings["SUPABASE_SERVICE_KEY"]:
-        return Line(
-            what="Supabase",
-            state="blocked",
-            detail="SUPABASE_URL is set and SUPABASE_SERVICE_KEY is not",
-            fix="Set SUPABASE_SERVICE_KEY, or unset SUPABASE_URL.",
-        )
-    return Line(
-        what="Supabase",
-        state="ready",
-        detail="address and service key are set",
-        fix="cairnops supabase status asks it",
-    )
+    return Line(what=what, state="ready", detail=f"within {_SKEW_S} s of {whose}'s")
 
 
 def _disk(root: Path) -> Line:
@@ -252,11 +219,3 @@ def _versions() -> Line:
         except metadata.PackageNotFoundError:
             parts.append(f"no {name}")
     return Line(what="versions", state="ready", detail=", ".join(parts))
-
-
-def _blocked(what: str, error: Exception) -> Line:
-    return Line(what=what, state="blocked", detail=str(error), fix=getattr(error, "hint", ""))
-
-
-def _unseen(what: str, why: str) -> Line:
-    return Line(what=what, state="not checked", detail=why)

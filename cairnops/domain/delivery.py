@@ -20,6 +20,7 @@ class EffectKind(StrEnum):
     NOTE = "note"
     LABELS = "labels"
     STATUS = "status"
+    ASSIGN = "assign"
 
 
 #: What the customer or the queue would see, and so must still be right when it is sent.
@@ -30,7 +31,8 @@ RECHECKED = frozenset({EffectKind.REPLY, EffectKind.STATUS})
 class EffectDraft:
     """An effect a decision asks for; the store gives it its uid and run key.
 
-    `payload`: reply and note `{"text": …}`, labels `{"add": "escalation"}`, status `{"status": "resolved"}`.
+    `payload`: reply and note `{"text": …}`, labels `{"add": "escalation"}`, status `{"status": "resolved"}`,
+    assign `{"team": "CX leads"}` or `{"assignee": "morgan@shop.example"}`.
     """
 
     kind: EffectKind
@@ -88,6 +90,10 @@ class Failure(StrEnum):
     DNS = "ENOTFOUND"
     MALFORMED = "EBADBODY"
     TLS = "ETLS"
+
+
+#: Nothing was sent: the help desk has no team or nobody of the name the policy gives.
+NOBODY = "ENOBODY"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

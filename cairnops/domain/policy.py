@@ -125,6 +125,18 @@ class LabelPolicy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Assignment:
+    """A case escalated to `role` is given to this team, this person, or both, by their names on the help desk."""
+
+    __pydantic_config__ = STRICT
+    role: Role
+    #: The team's name, whatever the case.
+    team: str = ""
+    #: The agent's e-mail address.
+    assignee: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EscalationPolicy:
     """Why a case may be handed up, to whom, and how fast they answer (SOP-CX-003)."""
 
@@ -144,6 +156,8 @@ class EscalationPolicy:
     update_hours: int = 24
     #: Who a case goes to when the operator names nobody.
     target: Role = Role.MANAGER
+    #: Whom an escalated case is given to on the help desk, by the role it goes to; a role not named here: nobody.
+    assign: tuple[Assignment, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,6 +237,19 @@ class MeasurePolicy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RetentionPolicy:
+    """How long what was recorded is kept; `cairnops retention` removes what is older, never by itself."""
+
+    __pydantic_config__ = STRICT
+    #: Decisions and what hangs on them are kept so many days; their hashes stay in the log for good.
+    decision_days: int = 365
+    #: Conversations, suggestions and drafts nobody has touched are kept so many days.
+    transcript_days: int = 14
+    #: Practice sessions with their results, worksheets and conversations are kept so many days.
+    training_days: int = 90
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
     """The rules' numbers, all of them; immutable, hashed, and named by the profile it started from."""
 
@@ -238,6 +265,7 @@ class Policy:
     delivery: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     alerts: AlertPolicy = field(default_factory=AlertPolicy)
     measures: MeasurePolicy = field(default_factory=MeasurePolicy)
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
 
 
 LEGACY_SHIP_WORDS = (
@@ -365,6 +393,9 @@ def diff(base: Policy, other: Policy) -> list[tuple[str, object, object]]:
 _LARGEST = {"days": 3650, "ms": 3_600_000, "percent": 100}
 _LARGEST_OTHER = 1_000_000
 
+#: Retention leaves so many days alone, whatever a policy says; the databases refuse it too.
+KEPT_DAYS = 14
+
 _AT_LEAST_ONE = (
     "sla.minutes",
     "sla.priority_minutes",
@@ -394,7 +425,7 @@ def _numbers(policy: Policy) -> Iterator[str]:
     numbers = [(path, v) for path, v in flatten(policy) if isinstance(v, int) and not isinstance(v, bool)]
     numbers += [(f"refund.tiers[{i}].above", tier.above) for i, tier in enumerate(policy.refund.tiers)]
     for path, value in numbers:
-        least = 1 if path in _AT_LEAST_ONE else 0
+        least = KEPT_DAYS if path.startswith("retention.") else 1 if path in _AT_LEAST_ONE else 0
         most = _LARGEST.get(path.rpartition("_")[2], _LARGEST_OTHER)
         if value < least:
             yield f"{path} is {value}; it must be at least {least}"
@@ -448,6 +479,7 @@ def _roles(policy: Policy) -> Iterator[str]:
     named = [("escalation.target", policy.escalation.target)]
     named += [(f"refund.tiers[{i}].role", tier.role) for i, tier in enumerate(policy.refund.tiers)]
     named += [(f"guardrails.overridable.{o.code}", o.role) for o in policy.guardrails.overridable]
+    named += [(f"escalation.assign[{i}].role", a.role) for i, a in enumerate(policy.escalation.assign)]
     for path, role in named:
         if role.rank == 0:
             acting = ", ".join(r.value for r in Role if r.rank)
@@ -455,3 +487,9 @@ def _roles(policy: Policy) -> Iterator[str]:
     codes = [o.code for o in policy.guardrails.overridable]
     for code in dict.fromkeys(c for c in codes if codes.count(c) > 1):
         yield f"guardrails.overridable names {code} more than once"
+    given = [a.role for a in policy.escalation.assign]
+    for role in dict.fromkeys(r for r in given if given.count(r) > 1):
+        yield f"escalation.assign names {role.value} more than once"
+    for i, a in enumerate(policy.escalation.assign):
+        if not (a.team.strip() or a.assignee.strip()):
+            yield f"escalation.assign[{i}] names neither a team nor an assignee"

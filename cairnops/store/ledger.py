@@ -53,10 +53,7 @@ class SqlLedger:
         with reading(self.engine) as c:
             row = c.execute(select(t.conversation).where(t.conversation.c.id == conversation)).first()
             if row is None:
-                raise NotFound(
-                    f"Conversation {conversation} is not in this workspace.",
-                    hint="cairnops dryrun run seeds a pack's conversations.",
-                )
+                raise _unknown(conversation)
             # Shown on another conversation, it was not shown here.
             shown = c.execute(
                 select(t.suggestion.c.body).where(
@@ -91,7 +88,9 @@ class SqlLedger:
                     t.breach.c.customer_key == row.customer_key, t.breach.c.conversation_id != conversation
                 )
             ).scalars()
-            started = c.execute(select(t.session.c.started_at).where(t.session.c.name == session)).scalar()
+            within = c.execute(
+                select(t.session.c["started_at", "state"]).where(t.session.c.name == session)
+            ).first()
             claim = c.execute(select(t.claim).where(t.claim.c.conversation_id == conversation)).first()
             return Facts(
                 conversation=codec.read(Conversation, json.loads(row.body)),
@@ -114,7 +113,8 @@ class SqlLedger:
                     FollowUp(owner=f.owner, due=codec.moment(f.due), text=f.text) for f in promised
                 ),
                 other_breaches=tuple(codec.moment(b) for b in breaches),
-                session_started_at=codec.moment(started) if started else None,
+                session_started_at=codec.moment(within.started_at) if within else None,
+                session_closed=within is not None and within.state == "closed",
                 claim=held(claim) if claim else None,
                 prior=Prior(
                     fingerprint=prior.fingerprint,
@@ -164,38 +164,7 @@ class SqlLedger:
 
     def _commit(self, c: Connection, change: Change) -> Committed:
         version = self._version(c, change)
-        number, effects = 0, ()
-        if change.decision is not None:
-            number = _next_number(c)
-            decision = numbered(change.decision, number)
-            body = codec.canonical(codec.record(decision))
-            c.execute(
-                insert(t.decision).values(
-                    uid=decision.uid,
-                    number=number,
-                    scope=decision.scope.value,
-                    action=decision.action,
-                    actor=decision.actor.email,
-                    conversation_id=change.conversation,
-                    session=decision.session,
-                    request_key=decision.request_key,
-                    at=codec.stamp(decision.created_at),
-                    body=body,
-                    leaf_hash=codec.leaf_hash(body),
-                )
-            )
         decision_uid = change.decision.uid if change.decision else ""
-        if change.keyed is not None:
-            c.execute(
-                insert(t.request).values(
-                    key=change.keyed.key,
-                    fingerprint=change.keyed.fingerprint,
-                    decision_uid=decision_uid,
-                    number=number,
-                    refused=change.keyed.refused,
-                    sentence=change.keyed.sentence,
-                )
-            )
         if change.shown is not None:
             uid, shown = change.shown
             c.execute(
@@ -219,6 +188,19 @@ class SqlLedger:
                     at=codec.stamp(change.entry.at),
                 )
             )
+        # As late as can be: whoever wants the next one waits until this is committed.
+        number = _decide(c, change) if change.decision is not None else 0
+        if change.keyed is not None:
+            c.execute(
+                insert(t.request).values(
+                    key=change.keyed.key,
+                    fingerprint=change.keyed.fingerprint,
+                    decision_uid=decision_uid,
+                    number=number,
+                    refused=change.keyed.refused,
+                    sentence=change.keyed.sentence,
+                )
+            )
         effects = self._enqueue(c, change, decision_uid, number)
         append(c, change.entry, {"decision": decision_uid, "number": number} if number else {})
         return Committed(number=number, version=version, effects=effects)
@@ -227,11 +209,12 @@ class SqlLedger:
         """Check the version the facts were read at; a decision or a promise moves it on."""
         now = c.execute(
             select(t.conversation.c.version).where(t.conversation.c.id == change.conversation)
-        ).scalar_one()
+        ).scalar_one_or_none()
+        # It may have been removed since it was read; then there is nothing to decide on.
+        if now is None or (change.expect is not None and now != change.expect):
+            raise StaleFacts
         if change.expect is None:
             return int(now)
-        if now != change.expect:
-            raise StaleFacts
         if change.decision is None and change.follow_up is None:
             return int(now)
         c.execute(
@@ -242,34 +225,34 @@ class SqlLedger:
         return int(now) + 1
 
     def _enqueue(self, c: Connection, change: Change, decision_uid: str, number: int) -> tuple[str, ...]:
-        uids = []
         urgent = change.decision is not None and change.decision.priority == Priority.P1.value
         seen = codec.canonical(codec.plain(change.seen)) if change.seen is not None and change.effects else ""
-        for position, draft in enumerate(change.effects):
-            uid = _effect_uid(change, position)
-            c.execute(
-                insert(t.effect).values(
-                    uid=uid,
-                    run_key=f"cairnops-{uid}",
-                    decision_uid=decision_uid,
-                    number=number,
-                    conversation_id=change.conversation,
-                    session=change.entry.session,
-                    kind=draft.kind.value,
-                    payload=codec.canonical(dict(draft.payload)),
-                    state="ready",
-                    attempt=0,
-                    looks=0,
-                    last_error="",
-                    due_ms=0,
-                    owner="",
-                    destination=self.destination,
-                    urgency=1 if urgent else 2,
-                    seen=seen if draft.kind in RECHECKED else "",
-                )
-            )
-            uids.append(uid)
-        return tuple(uids)
+        uids = tuple(_effect_uid(change, position) for position in range(len(change.effects)))
+        rows = [
+            {
+                "uid": uid,
+                "run_key": f"cairnops-{uid}",
+                "decision_uid": decision_uid,
+                "number": number,
+                "conversation_id": change.conversation,
+                "session": change.entry.session,
+                "kind": draft.kind.value,
+                "payload": codec.canonical(dict(draft.payload)),
+                "state": "ready",
+                "attempt": 0,
+                "looks": 0,
+                "last_error": "",
+                "due_ms": 0,
+                "owner": "",
+                "destination": self.destination,
+                "urgency": 1 if urgent else 2,
+                "seen": seen if draft.kind in RECHECKED else "",
+            }
+            for uid, draft in zip(uids, change.effects, strict=True)
+        ]
+        if rows:
+            c.execute(insert(t.effect), rows)
+        return uids
 
     @repeatable
     def observe(
@@ -360,6 +343,20 @@ class SqlLedger:
                 select(t.conversation.c.body).where(t.conversation.c.id == conversation)
             ).scalar_one_or_none()
         return codec.read(Conversation, json.loads(body)) if body else None
+
+    def version(self, conversation: str) -> int:
+        """The version of the conversation, which grows whenever it changes.
+
+        Raises:
+            NotFound: when it has not been observed.
+        """
+        with reading(self.engine) as c:
+            found = c.execute(
+                select(t.conversation.c.version).where(t.conversation.c.id == conversation)
+            ).scalar()
+        if found is None:
+            raise _unknown(conversation)
+        return int(found)
 
     def conversations(self) -> list[Conversation]:
         """Every conversation as it was last observed, by id."""
@@ -534,10 +531,16 @@ class SqlLedger:
             for row in rows
         }
 
-    def newest(self) -> int:
-        """The number of the newest event, 0 when there is none: it grows with every commit that is audited."""
+    def newest(self, conversation: str = "") -> int:
+        """The number of the newest event, or of one conversation's newest; 0 when there is none.
+
+        It grows with every commit that is audited.
+        """
+        newest = select(func.max(t.event.c.seq))
+        if conversation:
+            newest = newest.where(t.event.c.conversation_id == conversation)
         with reading(self.engine) as c:
-            return c.execute(select(func.max(t.event.c.seq))).scalar_one() or 0
+            return c.execute(newest).scalar_one() or 0
 
     def writable(self) -> None:
         """Make sure that a decision could be written now.
@@ -545,7 +548,7 @@ class SqlLedger:
         Raises:
             WorkspaceError: when the database cannot be written.
         """
-        with writing(self.engine) as c:
+        with writing(self.engine, over="") as c:
             c.execute(update(t.counter).where(t.counter.c.name == "decision").values(value=t.counter.c.value))
 
     def counts(self) -> dict[str, int]:
@@ -587,12 +590,21 @@ def _conversation(conversation: str) -> str:
     return f"conversation {conversation}"
 
 
+def _unknown(conversation: str) -> NotFound:
+    return NotFound(
+        f"Conversation {conversation} is not in this workspace.",
+        hint="cairnops dryrun run seeds a pack's conversations.",
+    )
+
+
 def _effect_uid(change: Change, position: int) -> str:
     return uid_of(change.entry.at, "effect", change.entry.key, str(position))
 
 
-def _next_number(c: Connection) -> int:
-    return int(
+def _decide(c: Connection, change: Change) -> int:
+    """Give the decision its number and keep it; the numbers have no gaps, whatever is rolled back."""
+    assert change.decision is not None
+    number = int(
         c.execute(
             update(t.counter)
             .where(t.counter.c.name == "decision")
@@ -600,3 +612,21 @@ def _next_number(c: Connection) -> int:
             .returning(t.counter.c.value)
         ).scalar_one()
     )
+    decision = numbered(change.decision, number)
+    body = codec.canonical(codec.record(decision))
+    c.execute(
+        insert(t.decision).values(
+            uid=decision.uid,
+            number=number,
+            scope=decision.scope.value,
+            action=decision.action,
+            actor=decision.actor.email,
+            conversation_id=change.conversation,
+            session=decision.session,
+            request_key=decision.request_key,
+            at=codec.stamp(decision.created_at),
+            body=body,
+            leaf_hash=codec.leaf_hash(body),
+        )
+    )
+    return number

@@ -427,10 +427,36 @@ imported = Table(
     Column("body", Text, nullable=False),
 )
 
-#: Tables that only ever grow.
+#: What may be removed, on whose word: rows from before `until`, and no others; see `store.retained`.
+retention = Table(
+    "retention",
+    metadata,
+    _sequence(),
+    #: decisions, transcripts or training.
+    Column("kind", String(20), nullable=False),
+    Column("until", _At, nullable=False),
+    #: The audit event that says so, by its number; the actor is the same.
+    Column("event", BigInteger, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("at", _At, nullable=False),
+)
+
+#: What stays of a decision that was removed: its number, and the hash that stands in the log.
+tombstone = Table(
+    "tombstone",
+    metadata,
+    Column("uid", _Uid, primary_key=True),
+    Column("number", BigInteger, nullable=False, unique=True),
+    Column("leaf_hash", String(64), nullable=False),
+    #: The row of `retention` under which it went.
+    Column("retention", BigInteger, nullable=False),
+    **_NO_HIDDEN_KEY,
+)
+
+#: Tables that only ever grow, but for what retention removes.
 APPEND_ONLY = (
     event, request, decision, attempt, sync_event, suggestion, follow_up, breach, assignment, pack, probe, worksheet,
-    run, ledger_key, seal, checkpoint, baseline, imported,
+    run, ledger_key, seal, checkpoint, baseline, imported, retention, tombstone,
 )  # fmt: skip
 
 #: What of an effect may never change: what it says, and the key it travels under. Nor where it goes, once that is said.

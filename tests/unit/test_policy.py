@@ -53,6 +53,9 @@ NUMBERS: dict[str, tuple[Any, Any, Any]] = {
     "alerts.failure_alert_percent": (10, 10, 10),
     "alerts.p95_ms": (1000, 1000, 1000),
     "alerts.min_samples": (5, 5, 5),
+    "retention.decision_days": (365, 365, 365),
+    "retention.transcript_days": (14, 14, 14),
+    "retention.training_days": (90, 90, 90),
     "measures.percentile": ("linear", "nearest_rank", "linear"),
     "measures.failure_denominator": ("known", "known", "known"),
     "measures.seconds_below_ten": (False, True, False),
@@ -161,6 +164,12 @@ LEAD_RULE = Overridable(code="refund.above_tier", role=Role.LEAD)
             "guardrails.index_fresh_hours (24) is above guardrails.index_stale_hours (23); "
             "blocking would come before warning",
             id="blocks before it warns",
+        ),
+        pytest.param(
+            "retention.transcript_days",
+            13,
+            "retention.transcript_days is 13; it must be at least 14",
+            id="what is worked on would go",
         ),
         pytest.param(
             "delivery.max_attempts", 0, "delivery.max_attempts is 0; it must be at least 1", id="no attempt"

@@ -46,6 +46,10 @@ GOOD = [
     ("CHATWOOT_ACCOUNT_ID", "7", 7),
     ("CHATWOOT_API_TOKEN", "t0ken-_.=+/", "t0ken-_.=+/"),
     ("CHATWOOT_API_TOKEN", "copied-with-its-line-end\n", "copied-with-its-line-end"),
+    ("CHATWOOT_STATUSES", "open,snoozed", "open, snoozed"),
+    ("CHATWOOT_LABELS", "vip", "vip"),
+    ("CHATWOOT_INBOXES", " Mail , Web shop", "Mail, Web shop"),
+    ("CHATWOOT_TEAMS", "CX leads, 3", "CX leads, 3"),
     ("CHATWOOT_WEBHOOK_SECRET", "5t7o-_.=+/", "5t7o-_.=+/"),
     ("CHATWOOT_WEBHOOK_TOKEN", "0123456789abc-_Z\n", "0123456789abc-_Z"),
     ("SUPABASE_URL", "https://x.supabase.example", "https://x.supabase.example"),
@@ -87,6 +91,15 @@ BAD = [
         for text in ("0", "-30", "30.5", "half an hour", "1000001", "9" * 5000, "0x1e", "1e3")
     ),
     *(("CHATWOOT_ACCOUNT_ID", text, WHOLE) for text in ("0", "one", "-1")),
+    *(
+        ("CHATWOOT_STATUSES", text, "some of open, pending, snoozed, resolved, with commas between")
+        for text in ("closed", "open,,pending", "open;pending")
+    ),
+    *(
+        (name, text, "names with commas between")
+        for name in ("CHATWOOT_LABELS", "CHATWOOT_INBOXES", "CHATWOOT_TEAMS")
+        for text in (",", "vip,", "a\nb")
+    ),
     *(
         (name, text, URL)
         for name in ("CHATWOOT_BASE_URL", "SUPABASE_URL")

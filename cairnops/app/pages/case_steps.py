@@ -152,14 +152,17 @@ def step_to(step: str) -> None:
 
 def worksheet(state: dict[str, Any]) -> None:
     """A row of the worksheet by hand: what was done outside the modal, or is worth remembering."""
-    epoch = state["epoch"]
+    # Each row has fields of its own: what was typed for the one before is not there again.
+    form_of_row = f"{state['epoch']}_{state['rows']}"
     st.markdown("**Write in the worksheet**")
     st.text_input(
         "Outcome",
-        key=f"_outcome_{epoch}",
+        key=f"_outcome_{form_of_row}",
         placeholder="What came of it, such as: manual escalation to the operations manager",
     )
-    st.text_area("Note", key=f"_remark_{epoch}", placeholder="What the next reader must know", height=100)
+    st.text_area(
+        "Note", key=f"_remark_{form_of_row}", placeholder="What the next reader must know", height=100
+    )
     shell.problem()
     with st.container(horizontal=True, horizontal_alignment="right", key="case_buttons"):
         st.button("Back", key="_back", type="tertiary", on_click=back)
@@ -168,8 +171,8 @@ def worksheet(state: dict[str, Any]) -> None:
 
 def keep_row() -> None:
     state, room, person = ss["_case"], shell.room(), shell.me()
-    epoch = state["epoch"]
-    outcome = ss.get(f"_outcome_{epoch}", "").strip()
+    form_of_row = f"{state['epoch']}_{state['rows']}"
+    outcome = ss.get(f"_outcome_{form_of_row}", "").strip()
     with shell.guard():
         if not outcome:
             raise InputError("The row has no outcome.", hint="Say in a few words what came of it.")
@@ -182,12 +185,13 @@ def keep_row() -> None:
                 participant=person,
                 conversation=state["conversation"],
                 outcome=outcome,
-                note=ss.get(f"_remark_{epoch}", "").strip(),
+                note=ss.get(f"_remark_{form_of_row}", "").strip(),
                 at=room.now(),
             )
         )
         shell.toast("Kept in the worksheet", "good")
         state["step"] = ""
+        state["rows"] += 1
         room.changed()
     shell.refresh("overlay", "page")
 

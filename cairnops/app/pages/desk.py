@@ -32,9 +32,11 @@ def page() -> None:
         return
     if room.log_problem:
         st.error(
-            f"Decisions cannot be logged: {plain(room.log_problem)} Nothing can be approved until they can.",
+            f"Decisions cannot be logged: {plain(room.log_problem, 500)} Nothing can be approved until they can.",
             icon=":material/error:",
         )
+    if case_form.session_closed():
+        st.info(plain(f"Session {shell.focus()} is over: everything can be read, and nothing more decided."))
     if not flags.modal_approvals:
         st.warning("Read-only: FEATURE_MODAL_APPROVALS is off. You can open every case and decide nothing.")
     if not flags.ai_escalations:
@@ -61,7 +63,7 @@ def _live() -> None:
     if view.state == "down":
         lead = "" if breaker.why(shell.room().outage) else "The help desk cannot be read: "
         st.warning(
-            f"{lead}{plain(view.sentence)} What you see was read before; decisions are kept and sent later.",
+            f"{lead}{plain(view.sentence, 500)} What you see was read before; decisions are kept and sent later.",
             icon=":material/cloud_off:",
         )
     stat_tiles(

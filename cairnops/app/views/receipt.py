@@ -15,7 +15,13 @@ _ACTIONS = {
     "chatwoot.escalate": "Escalated",
     "chatwoot.mark_resolved": "Marked resolved",
 }
-_KINDS = {"reply": "Reply", "note": "Internal note", "labels": "Label", "status": "Status"}
+_KINDS = {
+    "reply": "Reply",
+    "note": "Internal note",
+    "labels": "Label",
+    "status": "Status",
+    "assign": "Assignment",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -207,10 +207,10 @@ class _Desk:
         self._stopping = stopping
         self._late: set[asyncio.Task[None]] = set()
         api = Api(state)
-        self.sender = Sender(state, api.shown, api.message)
+        self.sender = Sender(state, api.shown_by, api.message)
         self._app: ASGIApp = Starlette(
             routes=api.routes(),
-            exception_handlers={404: _not_found, 405: _not_found, **dict.fromkeys((400, 422), _refused)},
+            exception_handlers={404: _not_found, 405: _not_found, **dict.fromkeys((400, 401, 422), _refused)},
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -381,7 +381,7 @@ def _call(request: Request, path: str, body: dict[str, Any]) -> dict[str, Any]:
             call = "private_note" if private else "create_message"
         case "GET", "labels":
             call = "labels_read"
-        case "POST", "labels" | "toggle_status" as name:
+        case "POST", "labels" | "toggle_status" | "assignments" as name:
             call = name
         case ("GET", None) if path.endswith("/conversations"):
             call = "list"
