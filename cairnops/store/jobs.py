@@ -15,8 +15,9 @@ from cairnops.domain.delivery import Effect, EffectKind, Found
 from cairnops.domain.jobs import Job
 from cairnops.errors import CairnError, NotFound
 from cairnops.store import tables as t
+from cairnops.store.audit import PARKED, append
 from cairnops.store.engine import reading, steady, writing
-from cairnops.store.ledger import AGAIN, PARKED, append, repeated
+from cairnops.store.ledger import AGAIN, repeated
 
 RETRIED, FOUND = "job.retried", "job.found"
 

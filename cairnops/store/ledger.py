@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from cairnops import codec
 from cairnops.domain.actions import numbered
-from cairnops.domain.changes import Change, Committed, Entry
+from cairnops.domain.changes import Change, Committed
 from cairnops.domain.conversations import Actor, Conversation, Role
 from cairnops.domain.decisions import uid_of
 from cairnops.domain.delivery import RECHECKED
@@ -29,7 +29,9 @@ from cairnops.domain.requests import Facts, Flags, FollowUp, Held, PastDecision,
 from cairnops.domain.sla import Priority
 from cairnops.domain.suggestions import Suggestion
 from cairnops.errors import NotFound, StaleFacts
+from cairnops.store import observations
 from cairnops.store import tables as t
+from cairnops.store.audit import append
 from cairnops.store.engine import Interrupted, reading, repeatable, steady, writing
 
 
@@ -258,80 +260,9 @@ class SqlLedger:
         self, conversation: Conversation, *, at: datetime, actor: Actor, breached_at: datetime | None
     ) -> int:
         """See `desk.ports.Ledger.observe`."""
-        plain = codec.plain(conversation)
-        # How far the help desk had come is no part of what was read: it grows with what nobody sees.
-        read = {"revision": plain.pop("revision"), "destination": self.destination}
-        body = codec.canonical(plain)
+        read = observations.Reading.of(conversation, self.destination)
         with writing(self.engine, over=_conversation(conversation.id)) as c:
-            row = c.execute(select(t.conversation).where(t.conversation.c.id == conversation.id)).first()
-            # Two that read at once may write in the other order, and what a slow one read hours ago is no news.
-            # Revisions of two help desks say nothing of each other.
-            if row is not None and row.destination == self.destination:
-                if 0 < read["revision"] < row.revision:
-                    return int(row.version)
-                read["revision"] = max(read["revision"], row.revision)
-            if breached_at is not None:
-                self._breached(c, conversation, breached_at, at, actor)
-            if row is not None and row.body == body:
-                if (row.revision, row.destination) != tuple(read.values()):
-                    c.execute(
-                        update(t.conversation).where(t.conversation.c.id == conversation.id).values(**read)
-                    )
-                return int(row.version)
-            version = row.version + 1 if row is not None else 1
-            values = {
-                "version": version,
-                "customer_key": conversation.customer_key,
-                "body": body,
-                "at": codec.stamp(at),
-                **read,
-            }
-            if row is None:
-                c.execute(insert(t.conversation).values(id=conversation.id, **values))
-            else:
-                c.execute(
-                    update(t.conversation).where(t.conversation.c.id == conversation.id).values(**values)
-                )
-            append(
-                c,
-                Entry(
-                    kind="conversation.observed",
-                    at=at,
-                    actor=actor,
-                    conversation=conversation.id,
-                    body={"version": version, "sha256": codec.digest(body)},
-                ),
-            )
-            return int(version)
-
-    def _breached(
-        self, c: Connection, conversation: Conversation, breached_at: datetime, at: datetime, actor: Actor
-    ) -> None:
-        known = c.execute(
-            select(t.breach).where(
-                t.breach.c.conversation_id == conversation.id,
-                t.breach.c.breached_at == codec.stamp(breached_at),
-            )
-        ).first()
-        if known is not None:
-            return
-        c.execute(
-            insert(t.breach).values(
-                conversation_id=conversation.id,
-                breached_at=codec.stamp(breached_at),
-                customer_key=conversation.customer_key,
-            )
-        )
-        append(
-            c,
-            Entry(
-                kind="sla.breached",
-                at=at,
-                actor=actor,
-                conversation=conversation.id,
-                body={"breachedAt": codec.stamp(breached_at)},
-            ),
-        )
+            return observations.keep(c, read, at=at, actor=actor, breached_at=breached_at)
 
     # What was committed, as rows.
 
@@ -562,12 +493,6 @@ class SqlLedger:
             }
 
 
-#: Who is named for what workers do by themselves.
-DELIVERY = Actor(email="delivery@cairnops", role=Role.ADMIN)
-
-#: An effect was taken out of the queue, by a person or for one.
-PARKED = "job.parked"
-
 #: What the run key of a repeated effect ends with after that of the first: keys are unique, so one is repeated once.
 AGAIN = ".again"
 
@@ -576,23 +501,6 @@ def repeated() -> ColumnElement[bool]:
     """Whether a person has had the effect sent again, as another; see `SqlJobs.retry`."""
     later = t.effect.alias("again")
     return exists(select(later.c.seq).where(later.c.run_key == t.effect.c.run_key + AGAIN))
-
-
-def append(c: Connection, entry: Entry, more: dict[str, Any] | None = None) -> None:
-    """Append one audit event in the transaction at hand."""
-    c.execute(
-        insert(t.event).values(
-            at=codec.stamp(entry.at),
-            actor=entry.actor.email,
-            role=entry.actor.role.value,
-            kind=entry.kind,
-            conversation_id=entry.conversation,
-            session=entry.session,
-            key=entry.key,
-            code=entry.code,
-            body=json.dumps({**entry.body, **(more or {})}, ensure_ascii=False, sort_keys=True),
-        )
-    )
 
 
 def held(row: Row[Any]) -> Held:

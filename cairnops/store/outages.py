@@ -10,8 +10,8 @@ from cairnops import codec
 from cairnops.domain.breaker import Outage
 from cairnops.domain.changes import Entry
 from cairnops.store import tables as t
+from cairnops.store.audit import DELIVERY, append
 from cairnops.store.engine import reading, repeatable, steady, writing
-from cairnops.store.ledger import DELIVERY, append
 
 
 @steady

@@ -13,8 +13,8 @@ from cairnops.domain.changes import Entry
 from cairnops.domain.delivery import Answer, Claim, Effect, EffectKind, FinalStatus, Found, Result
 from cairnops.domain.stale import Seen
 from cairnops.store import tables as t
+from cairnops.store.audit import DELIVERY, PARKED, append
 from cairnops.store.engine import Interrupted, reading, repeatable, steady, writing
-from cairnops.store.ledger import DELIVERY, PARKED, append
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
