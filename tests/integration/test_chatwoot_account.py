@@ -54,7 +54,7 @@ def ask(base_url: str, what: Callable[[ChatwootClient], Awaitable[T]], **more: A
     async def asked() -> T:
         account, reads = more.pop("account", 1), more.pop("reads", None)
         async with ChatwootClient(
-            base_url, account, more.pop("token", TOKEN), timeout_ms=more.pop("timeout_ms", 5000), reads=reads
+            base_url, account, more.pop("token", TOKEN), timeout_ms=5000, reads=reads, **more
         ) as client:
             return await what(client)
 
@@ -406,6 +406,27 @@ def test_without_an_account_nothing_is_seeded(
         assert done.code == 2 and f"{unset} is not set" in done.err
 
 
+def test_a_server_that_is_asked_too_often_is_waited_for_as_long_as_there_is_patience(
+    desk: ChatwootSimulator,
+) -> None:
+    one = of_pack("cx-escalations")[:1]
+    every_third = {"random": {"rate_percent": 30, "seed": 4, "actions": ["rate_limited"]}, "retry_after_s": 0}
+    desk.set_faults([every_third])
+    put = ask(desk.base_url, lambda c: Sandbox(c).fill(one, T0), patience_ms=5000)
+    assert [p.state for p in put] == ["made"] and "rate_limited" in {r["fault"] for r in desk.requests()}
+    desk.set_faults([every_third | {"retry_after_s": 60}])
+    with pytest.raises(RemoteError, match="HTTP 429"):
+        ask(desk.base_url, lambda c: Sandbox(c).clear("cx-escalations"), patience_ms=5000)
+
+
+def test_what_was_cut_off_says_that_it_goes_on(desk: ChatwootSimulator, cli: Any) -> None:
+    desk.set_faults([{"match": {"call": "create_message", "attempts": [2]}, "action": "server_error"}])
+    done = cli("chatwoot", "seed")
+    assert done.code == 2 and "the same command goes on from there" in " ".join(done.err.split())
+    again = cli("chatwoot", "seed", "--json")
+    assert [row["state"] for row in json.loads(again.out)] == ["finished", "made", "made", "made"]
+
+
 # what is read
 
 
@@ -568,3 +589,10 @@ def test_an_assignment_that_cannot_be_meant_is_refused(tmp_path: Path, text: str
         w.policy_file.write_text(f"escalation:\n  assign: [{text}]\n")
         with pytest.raises(CairnError, match=said):
             _ = w.policy
+
+
+def test_an_assignment_reads_as_a_sentence(tmp_path: Path, cli: Any) -> None:
+    (tmp_path / "policy.yaml").write_text(
+        "escalation:\n  assign: [{role: lead, team: CX, assignee: a@b.example}]\n"
+    )
+    assert "a lead's to CX and a@b.example" in cli("policy", "show", "-w", tmp_path, columns=200).out

@@ -33,6 +33,9 @@ _CLOCK_SKEW = timedelta(minutes=15)
 # At once, when many conversations are read: enough to hide the latency, too few to be a burden.
 _PARALLEL = 4
 
+# "At once" from a server that limits its callers would be asked in a busy loop.
+_LEAST_PAUSE_MS = 50
+
 # Shorter than a server's own patience with an idle connection (often 5 s): a connection that the server is
 # closing while we send on it looks like an unknown outcome.
 _KEEP_ALIVE_S = 2.0
@@ -67,18 +70,27 @@ class ChatwootClient:
         token: a user's or a bot's access token. It appears in no message, repr or log of ours.
         timeout_ms: hard deadline of one try, and of each request when reading.
         reads: which conversations `escalated` reads.
+        patience_ms: how long a request that delivers nothing may wait when the server says it is asked too often.
 
     Raises:
         SettingError: for a URL, token or deadline that cannot be used.
     """
 
     def __init__(
-        self, base_url: str, account_id: int, token: str, *, timeout_ms: int, reads: Reads | None = None
+        self,
+        base_url: str,
+        account_id: int,
+        token: str,
+        *,
+        timeout_ms: int,
+        reads: Reads | None = None,
+        patience_ms: int = 0,
     ):
         self.base_url = answers.server(base_url)
         self.account_id = account_id
         self.timeout_ms = timeout_ms
         self.reads = reads or Reads()
+        self._patience_ms = patience_ms
         if not re.fullmatch(r"[\x21-\x7e]+", token):
             # Sent anyway, it would come back in an exception: "Illegal header value b'…'".
             raise SettingError(
@@ -510,13 +522,22 @@ class ChatwootClient:
         # Escaped to ASCII, as every text that may come from a browser.
         content = None if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"content-type": "application/json"}
-        try:
-            async with self._deadline():
-                return await self._http.request(
-                    method, self._url(path), params=query, content=content, headers=headers
-                )
-        except (TimeoutError, httpx.HTTPError, httpx.StreamError, OSError) as error:
-            raise self._unreached(error) from None
+        left_ms = self._patience_ms
+        while True:
+            try:
+                async with self._deadline():
+                    response = await self._http.request(
+                        method, self._url(path), params=query, content=content, headers=headers
+                    )
+            except (TimeoutError, httpx.HTTPError, httpx.StreamError, OSError) as error:
+                raise self._unreached(error) from None
+            pause_ms = answers.judged(response).retry_after_ms if response.status_code == 429 else None
+            # Without a word from the server a second is as good as anything.
+            pause_ms = max(_LEAST_PAUSE_MS, 1000 if pause_ms is None else pause_ms)
+            if response.status_code != 429 or pause_ms > left_ms:
+                return response
+            await asyncio.sleep(pause_ms / 1000)
+            left_ms -= pause_ms
 
     def _url(self, path: str) -> str:
         if path.startswith(self.base_url):
