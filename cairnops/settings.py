@@ -42,6 +42,14 @@ def _word(text: str) -> str:
     return text
 
 
+def _address_end(text: str) -> str:
+    """What may end an address as it is, and is too long to be guessed."""
+    text = text.strip()
+    if len(text) < 12 or not text.isascii() or not text.replace("-", "").replace("_", "").isalnum():
+        raise ValueError
+    return text
+
+
 def _roles(text: str) -> str:
     """`group=role` pairs with commas between."""
     known = {role.value for role in Role}
@@ -209,6 +217,22 @@ SETTINGS: tuple[Setting, ...] = (
         help="Read only conversations given to one of these teams; empty reads all.",
         accepted="names with commas between",
         parse=_names,
+    ),
+    Setting(
+        name="CHATWOOT_WEBHOOK_SECRET",
+        default="",
+        help="The secret Chatwoot shows for its webhook, and signs deliveries with.",
+        accepted="a key: printable characters, no blanks",
+        parse=_word,
+        secret=True,
+    ),
+    Setting(
+        name="CHATWOOT_WEBHOOK_TOKEN",
+        default="",
+        help="The end of the webhook's address, for a Chatwoot before 4.11.2, which signs nothing.",
+        accepted="12 or more letters, digits, hyphens and underscores",
+        parse=_address_end,
+        secret=True,
     ),
     Setting(
         name="SUPABASE_URL",

@@ -20,7 +20,9 @@ from cairnops.store.drafts import SqlDrafts
 from cairnops.store.engine import open_database, place
 from cairnops.store.jobs import SqlJobs
 from cairnops.store.ledger import SqlLedger
+from cairnops.store.outages import SqlOutages
 from cairnops.store.outbox import SqlOutbox
+from cairnops.store.retention import SqlRetention
 from cairnops.store.seals import HeldKey, Sealed, SqlSeals
 from cairnops.store.sessions import SqlSessions
 from cairnops.store.workers import SqlWorkers
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from cairnops.connectors.chatwoot.client import ChatwootClient, Reads
+    from cairnops.connectors.circuit import Circuit
     from cairnops.domain.conversations import Actor
     from cairnops.store.keys import Signing
 
@@ -83,10 +86,12 @@ class Workspace:
         self.destination = destination(root, settings)
         self.ledger = SqlLedger(self._engine, self.destination)
         self.outbox = SqlOutbox(self._engine, self.destination)
+        self.outages = SqlOutages(self._engine, self.destination)
         self.jobs = SqlJobs(self._engine, self.destination)
         self.workers = SqlWorkers(self._engine, self.destination)
         self.sessions = SqlSessions(self._engine)
         self.seals = SqlSeals(self._engine)
+        self.retention = SqlRetention(self._engine)
         self.claims = SqlClaims(self._engine)
         self.drafts = SqlDrafts(self._engine)
 
@@ -249,16 +254,31 @@ class Workspace:
         stamp: Callable[[], datetime] = now,
         told: Callable[[str, int, str], None] = lambda *_: None,
         threads: "Executor | None" = None,
+        circuit: "Circuit | None" = None,
     ) -> int:
         """Deliver every unfinished effect; returns how many ended. See `Worker.drain`.
 
-        `threads` is where the database is waited for, when the loop has others to serve.
+        `threads` is where the database is waited for, when the loop has others to serve. Without a `circuit`
+        it goes by the script: what does not arrive is tried as often as the policy says, and ends.
         """
         from cairnops.connectors.worker import Worker
 
         policy, owner = self.policy.delivery, worker_name()
-        worker = Worker(self.outbox, client, policy, owner=owner, stamp=stamp, threads=threads)
+        worker = Worker(
+            self.outbox, client, policy, owner=owner, stamp=stamp, threads=threads, circuit=circuit
+        )
         return await worker.drain(told=told)
+
+    def circuit(
+        self,
+        client: "ChatwootClient",
+        stamp: Callable[[], datetime] = now,
+        threads: "Executor | None" = None,
+    ) -> "Circuit":
+        """What the workers of this process know of the help desk being down; one for all of them."""
+        from cairnops.connectors.circuit import Circuit
+
+        return Circuit(self.outages, client, self.policy.delivery, stamp=stamp, threads=threads)
 
 
 def reads(settings: Settings) -> "Reads":

@@ -231,6 +231,12 @@ def _time(row: dict[str, Any], paths: _Paths) -> tuple[int | None, Presence, boo
     return None, presence, False
 
 
+def read_time(text: str) -> int | None:
+    """A time in ISO 8601 in milliseconds since 1970 UTC; None for anything else."""
+    found = _time_of_text(text)
+    return None if found is None else found[0]
+
+
 def _time_of_text(text: str) -> tuple[int, bool] | None:
     try:
         at = datetime.fromisoformat(text)

@@ -135,9 +135,17 @@ class Tally:
         """Count `count` records of one class whose times lie in one hour."""
         if start is None or end is None:
             return
+        self.add_window(start, end)
+        self.add_hour(kind, start, count)
+
+    def add_hour(self, kind: rows.Class, time: int, count: int) -> None:
+        """Count `count` records of one class in the hour of `time`; `add_window` says when they were."""
+        self._hours.setdefault(time // _HOUR, Counter())[kind] += count
+
+    def add_window(self, start: int, end: int) -> None:
+        """Widen the window to these times."""
         self._start = start if self._start is None else min(self._start, start)
         self._end = end if self._end is None else max(self._end, end)
-        self._hours.setdefault(start // _HOUR, Counter())[kind] += count
 
     def add_timeless(self, presence: rows.Presence, count: int) -> None:
         """Count records without a time that could be read."""

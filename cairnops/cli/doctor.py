@@ -49,12 +49,13 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 
 
 def _lines(root: Path, settings: "Settings") -> Iterator[Line]:
+    from cairnops.cli import doctor_supabase
     from cairnops.errors import CairnError
     from cairnops.workspace import Workspace
 
     yield _versions()
     yield _disk(root)
-    inside = ("decision log", "ledger key", "workers", "queue")
+    inside = ("database clock", "decision log", "policy", "ledger key", "workers", "queue")
     if not (settings["DATABASE_URL"] or (root / "cairnops.db").exists()):
         yield Line(
             what="database", state="blocked", detail=f"There is no workspace at {root}.", fix="cairnops init"
@@ -68,7 +69,7 @@ def _lines(root: Path, settings: "Settings") -> Iterator[Line]:
             yield _blocked("database", error)
             yield from (_unseen(what, "the database cannot be used") for what in inside)
     yield from _help_desk(settings, root)
-    yield _supabase(settings)
+    yield from doctor_supabase.lines(settings)
 
 
 def _inside(w: "Workspace") -> Iterator[Line]:
@@ -83,11 +84,20 @@ def _inside(w: "Workspace") -> Iterator[Line]:
         yield Line(what="database", state="blocked", detail=detail, fix="Set DATABASE_URL to where it is.")
     else:
         yield Line(what="database", state="ready", detail=f"{found['place']} ({kind})")
+    yield _database_clock(w)
     try:
         w.ledger.writable()
         yield Line(what="decision log", state="ready", detail="a decision could be written now")
     except CairnError as error:
         yield _blocked("decision log", error)
+    try:
+        yield Line(
+            what="policy",
+            state="ready",
+            detail=f"{w.policy.profile}, {len(w.in_force.set_by)} values of its own",
+        )
+    except CairnError as error:
+        yield _blocked("policy", error)
     yield _key(w)
     now = standing(w)
     alive, queue = [one for one in now["workers"] if one["alive"]], now["queue"]
@@ -97,6 +107,8 @@ def _inside(w: "Workspace") -> Iterator[Line]:
         if now["workers"]
         else "none is listed; the desk delivers while open"
     )
+    if len(versions := {one["version"] for one in alive}) > 1:
+        said += f"; versions {', '.join(sorted(versions))}"
     if alive:
         yield Line(what="workers", state="ready", detail=said)
     elif queue["waiting"]:
@@ -111,13 +123,26 @@ def _inside(w: "Workspace") -> Iterator[Line]:
     )
 
 
+def _database_clock(w: "Workspace") -> Line:
+    from cairnops.store import upkeep
+    from cairnops.workspace import now
+
+    asked = now()
+    theirs = upkeep.clock_ms(w.ledger.engine)
+    if theirs is None:
+        return _unseen("database clock", "a file goes by this machine's")
+    # It was read somewhere between the question and the answer.
+    middle = asked + (now() - asked) / 2
+    return _apart("database clock", theirs / 1000 - middle.timestamp(), "the database")
+
+
 def _key(w: "Workspace") -> Line:
     from cairnops.errors import CairnError
 
     path = w.root / "keys" / "ledger.key"
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
-        w.signer()
+        mine, held = w.signer().key, w.seals.held_keys()
     except OSError as error:
         return Line(
             what="ledger key", state="blocked", detail=f"{path}: {error.strerror}", fix="Put it back."
@@ -127,6 +152,11 @@ def _key(w: "Workspace") -> Line:
     if mode & 0o077:
         detail = f"{path} can be read by others ({mode:03o})"
         return Line(what="ledger key", state="blocked", detail=detail, fix=f"chmod 600 {path}")
+    if held and held[-1].key != mine:
+        detail = f"the log is sealed with another key, {held[-1].key.id.hex()}"
+        if w.settings["DATABASE_URL"]:
+            return _unseen("ledger key", f"{detail}: whoever holds it seals")
+        return Line(what="ledger key", state="blocked", detail=detail, fix="Put it back from a copy.")
     return Line(what="ledger key", state="ready", detail=f"{path} is its owner's alone")
 
 
@@ -152,34 +182,20 @@ def _clock(date: str) -> Line:
         return _unseen("clock", "the help desk's answer has no date")
     if theirs.tzinfo is None:
         return _unseen("clock", "the help desk's date has no time zone")
-    apart = round((theirs - now()).total_seconds())
+    return _apart("clock", (theirs - now()).total_seconds(), "the help desk")
+
+
+def _apart(what: str, seconds: float, whose: str) -> Line:
+    apart = round(seconds)
     if abs(apart) > _SKEW_S:
         where = "ahead of" if apart > 0 else "behind"
         return Line(
-            what="clock",
+            what=what,
             state="blocked",
-            detail=f"the help desk is {abs(apart)} s {where} this machine",
+            detail=f"{whose} is {abs(apart)} s {where} this machine",
             fix="Let both keep network time; waiting times are wrong by as much.",
         )
-    return Line(what="clock", state="ready", detail=f"within {_SKEW_S} s of the help desk's")
-
-
-def _supabase(settings: "Settings") -> Line:
-    if not settings["SUPABASE_URL"]:
-        return _unseen("Supabase", "SUPABASE_URL is not set")
-    if not settings["SUPABASE_SERVICE_KEY"]:
-        return Line(
-            what="Supabase",
-            state="blocked",
-            detail="SUPABASE_URL is set and SUPABASE_SERVICE_KEY is not",
-            fix="Set SUPABASE_SERVICE_KEY, or unset SUPABASE_URL.",
-        )
-    return Line(
-        what="Supabase",
-        state="ready",
-        detail="address and service key are set",
-        fix="cairnops supabase status asks it",
-    )
+    return Line(what=what, state="ready", detail=f"within {_SKEW_S} s of {whose}'s")
 
 
 def _disk(root: Path) -> Line:

@@ -1,7 +1,7 @@
 """`ledger`: seal what was decided, hand out checkpoints and proofs, and check them without a workspace."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -64,25 +64,40 @@ def checkpoint(
             "--session", "-s", help="Instead: which records this session has, signed.", show_default=False
         ),
     ] = "",
+    kept: Annotated[
+        bool, typer.Option("--kept", help="Instead: which records retention has left, signed.")
+    ] = False,
     output: OutputOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print the newest signed checkpoint: the log's size and root. Keep it, or give it to somebody who will.
 
+    Once retention has removed decisions, an export is a part of the log: what `--kept` prints says which, and lies
+    beside the export as `EXPORT.extract`.
+
     Example: cairnops ledger checkpoint -o checkpoint.txt
     """
+    from cairnops.errors import InputError
     from cairnops.evidence import proofs
 
+    if kept and session:
+        raise InputError("--kept is about the whole log.", hint="Leave one of --kept and --session out.")
     with opened(workspace) as w:
         signed = proofs.newest(w)
         text = signed.note
-        if session:
-            w.sessions.get(session)
+        if session or kept:
+            if session:
+                w.sessions.get(session)
             text = proofs.extract(w, session, signed) or ""
             if not text:
-                narrate(f"session {session} is the whole log: its checkpoint says it all")
+                what = f"session {session}" if session else "what is there"
+                narrate(f"{what} is the whole log: its checkpoint says it all")
                 text = signed.note
+        elif removed := len(w.seals.removed()):
+            narrate(
+                f"retention removed {removed} of them; an export needs cairnops ledger checkpoint --kept too"
+            )
         waiting = w.seals.unsealed()
     if waiting:
         narrate(f"{wording.count(waiting, 'decision')} not sealed yet: cairnops ledger seal")
@@ -307,18 +322,24 @@ def prove(
                 "proof": text,
             }
             if record is not None:
+                if "session" not in found:
+                    raise InputError("Retention has removed the record.", hint="Leave --record out.")
                 rows = exports.rows(w.ledger, "decisions", session=found["session"])
                 write_ndjson(record, [row for row in rows if row["uid"] == found["uid"]])
     _hand_out(text, data, output, as_json)
 
 
-def _decision(workspace: "Workspace", text: str) -> dict[str, str]:
+def _decision(workspace: "Workspace", text: str) -> dict[str, Any]:
+    """The decision's record, or what retention has left of it."""
     from cairnops.errors import NotFound
 
     is_number = text.isascii() and text.isdecimal() and len(text) < 19 and int(text) > 0
     found = (
         workspace.ledger.decisions(number=int(text)) if is_number else workspace.ledger.decisions(uid=text)
     )
+    for stone in () if found else workspace.retention.tombstones():
+        if text in (stone.uid, str(stone.number)):
+            return {"uid": stone.uid, "decisionId": stone.number, "leafHash": stone.leaf_hash}
     if not found:
         raise NotFound(f"There is no decision {text}.", hint="cairnops decisions list --scope all")
     return found[0]

@@ -65,6 +65,7 @@ def status(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 
     with _both(workspace) as (project, ledger):
         compared, until = mirror.compare(project, ledger)
+        here = ledger.removed_until()
         url, settings, readable = project.url, Settings(), None
         # An empty table shows nobody anything, whoever may read it.
         tried = project.readable(mirror.GUARDED) if settings["SUPABASE_ANON_KEY"] else []
@@ -74,16 +75,19 @@ def status(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
     data = {
         "project": url,
         "removedUntil": until or None,
+        "removedHereUntil": here or None,
         "tables": [_data(c) for c in compared],
         "anon": {"checked": tried, "readable": readable or []},
     }
 
     def tell() -> None:
         render.lines([("project", url), ("anon", _anon(readable))])
-        if until:
+        if oldest := max(until, here):
             render.lines(
-                [("retention", f"what was decided before {wording.moment(until)} UTC is left alone")]
+                [("retention", f"what was decided before {wording.moment(oldest)} UTC is left alone")]
             )
+        if here > until:
+            render.say("it was removed here and not there → cairnops supabase retain", "  ", "    ")
         render.table(
             ("Table", "Here", "There", "Missing", "Extra", "Differing", "Newest here, there"),
             [
@@ -106,7 +110,33 @@ def status(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
             render.say("→ cairnops supabase push sends what is missing.", "  ", "    ")
 
     render.emit(data, as_json, tell)
-    exits.findings(readable or any(sum(c.counts.values()) for c in compared))
+    exits.findings(readable or here > until or any(sum(c.counts.values()) for c in compared))
+
+
+@app.command()
+def retain(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Have the project remove what retention has removed here, through its one function for that, on record there.
+
+    `cairnops retention apply` comes first; what is left alone here is left alone there.
+
+    Example: cairnops supabase retain
+    """
+    from cairnops.errors import NotFound
+    from cairnops.evidence import mirror
+
+    with _both(workspace) as (project, ledger):
+        mirror.check_layout(project)
+        until = ledger.removed_until()
+        if not until:
+            raise NotFound("Nothing was removed here yet.", hint="cairnops retention plan")
+        removed = project.retain("decisions", until, "removed from the ledger it mirrors")
+        url = project.url
+
+    def tell() -> None:
+        render.lines([("project", url), ("removed before", f"{wording.moment(until)} UTC")])
+        render.table(("Table", "Rows"), [(table, rows) for table, rows in removed.items()])
+
+    render.emit({"project": url, "until": until, "removed": removed}, as_json, tell)
 
 
 @app.command()

@@ -18,12 +18,14 @@ from cairnops.cli import (
     fixtures,
     jobs,
     ledger,
+    listen,
     policy,
     practice,
     reconcile,
     render,
     report,
     report_html,
+    retention,
     rules,
     scenarios,
     session,
@@ -52,8 +54,8 @@ class _Ordered(TyperGroup):
 
 _ORDER = (
     "dryrun", "app", "scenarios", "session", "deliver", "evidence", "worksheet", "reconcile", "decisions",
-    "conversations", "ledger", "summary", "report", "explain", "policy", "init", "settings", "db", "supabase",
-    "worker", "jobs", "doctor", "fixtures", "chatwoot",
+    "conversations", "ledger", "summary", "report", "explain", "policy", "init", "settings", "db", "retention",
+    "supabase", "worker", "jobs", "doctor", "fixtures", "chatwoot",
 )  # fmt: skip
 
 app = typer.Typer(
@@ -89,6 +91,7 @@ app.add_typer(fixtures.app, name="fixtures", rich_help_panel=ADMIN)
 app.command("init", rich_help_panel=ADMIN)(workspace.init)
 app.command("settings", rich_help_panel=ADMIN)(workspace.settings)
 app.add_typer(db.app, name="db", rich_help_panel=ADMIN)
+app.add_typer(retention.app, name="retention", rich_help_panel=ADMIN)
 app.add_typer(worker.app, name="worker", rich_help_panel=ADMIN)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=ADMIN)
 app.command("doctor", rich_help_panel=ADMIN)(doctor.doctor)
@@ -96,6 +99,7 @@ app.add_typer(supabase.app, name="supabase", rich_help_panel=ADMIN)
 chatwoot.app.command("smoke")(chatwoot_account.smoke)
 chatwoot.app.command("seed")(chatwoot_account.seed)
 chatwoot.app.command("unseed")(chatwoot_account.unseed)
+chatwoot.app.command("listen")(listen.listen)
 app.add_typer(chatwoot.app, name="chatwoot", rich_help_panel=ADMIN)
 
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from cairnops.connectors.ports import HelpDesk, Outbox
-from cairnops.connectors.worker import Timing, Worker, apart
+from cairnops.connectors.circuit import Circuit
+from cairnops.connectors.ports import HelpDesk, Outages, Outbox
+from cairnops.connectors.timing import Timing, apart
+from cairnops.connectors.worker import Worker
 from cairnops.domain.policy import DeliveryPolicy
 from cairnops.errors import CairnError
 
@@ -86,10 +88,17 @@ class Service:
         *,
         concurrency: int,
         stamp: Callable[[], datetime],
+        outages: Outages | None = None,
     ):
+        """With `outages` it leaves a help desk that is down in peace; see `Worker`."""
         self._book, self._who, self._stamp, self._concurrency = book, who, stamp, concurrency
         self.timing = SharedTiming()
         self._threads = ThreadPoolExecutor(min(concurrency, _THREADS) + 1, "cairnops-worker")
+        circuit = (
+            None
+            if outages is None
+            else Circuit(outages, desk, policy, stamp=stamp, timing=self.timing, threads=self._threads)
+        )
         self._workers = [
             Worker(
                 outbox,
@@ -100,6 +109,7 @@ class Service:
                 stamp=stamp,
                 timing=self.timing,
                 threads=self._threads,
+                circuit=circuit,
             )
             for number in range(concurrency)
         ]

@@ -24,7 +24,7 @@ PAUSES = (0.5, 1.0, 2.0, 4.0)
 #: A server that asks for more patience than this is told of instead, seconds.
 PATIENCE = 30.0
 #: How long one answer may be silent, seconds.
-TIMEOUT = 30.0
+TIMEOUT, TIMEOUT_ONCE = 30.0, 10.0
 
 #: No right to it, or not even its name.
 _CLOSED = frozenset({"42501", "PGRST205", "42P01"})
@@ -53,16 +53,17 @@ class Project:
         *,
         setting: str = "SUPABASE_SERVICE_KEY",
         sleep: Callable[[float], None] = time.sleep,
+        once: bool = False,
     ):
-        """`setting` is what the key is set with, for whoever has to set it right."""
+        """`setting` is what the key is set with, for whoever has to set it right; `once` asks once, not for long."""
         try:
             from supabase import ClientOptions, SupabaseException, create_client
         except ImportError:
             raise CairnError(
                 "The Supabase client is not installed.", hint="pip install 'cairnops[shared]'"
             ) from None
-        self.url, self._todo = url, _KEYS[setting]
-        self._http = _Patient(sleep)
+        self.url, self._key, self._todo = url, key, _KEYS[setting]
+        self._http = _Patient(sleep, () if once else PAUSES, TIMEOUT_ONCE if once else TIMEOUT)
         options = ClientOptions(
             httpx_client=self._http,
             postgrest_client_retry=False,
@@ -75,7 +76,9 @@ class Project:
             raise SettingError(f"The Supabase client does not take these settings: {error}.") from None
 
     @classmethod
-    def of(cls, settings: Settings, setting: str = "SUPABASE_SERVICE_KEY") -> "Project":
+    def of(
+        cls, settings: Settings, setting: str = "SUPABASE_SERVICE_KEY", *, once: bool = False
+    ) -> "Project":
         """The project the settings name, with the key of that name.
 
         Raises:
@@ -84,7 +87,7 @@ class Project:
         for name in ("SUPABASE_URL", setting):
             if not settings[name]:
                 raise SettingError(f"{name} is not set.", hint=_KEYS.get(name, _ADDRESS))
-        return cls(settings["SUPABASE_URL"], settings[setting], setting=setting)
+        return cls(settings["SUPABASE_URL"], settings[setting], setting=setting, once=once)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -112,10 +115,27 @@ class Project:
 
     def removed_until(self) -> str:
         """The moment before which retention has removed decisions there; empty when it never ran."""
-        import json
+        rows = self.pages("retention", ("seq", "until"), only=("kind", "decisions"))
+        return max((str(row["until"]) for row in rows), default="")
 
-        rows = self.pages("event", ("seq", "kind", "body"), only=("kind", "retention.applied"))
-        return max((str(json.loads(row["body"]).get("olderThan", "")) for row in rows), default="")
+    def retain(self, kind: str, until: str, why: str) -> dict[str, int]:
+        """Have what is older removed there, on record; how many rows of which table went.
+
+        Raises:
+            RemoteError: when it is refused, or is too young.
+        """
+        from postgrest import APIError
+
+        asked = {"of_kind": kind, "older_than": until, "why": why}
+        try:
+            answer = self._client.rpc("cairnops_retain", asked).execute()
+        except APIError as error:
+            self._refused(error, "cairnops_retain")
+        except httpx.HTTPError as error:
+            raise self._unreached(error) from None
+        if not isinstance(answer.data, dict):
+            raise self._strange("something that is not a count")
+        return {str(table): int(rows) for table, rows in answer.data.items()}  # type: ignore[call-overload]
 
     def count(self, table: str, key: str, *, through: Any = None, born: str = "", since: str = "") -> int:
         """How many rows there are, up to that key when one is given, and born since then."""
@@ -235,20 +255,23 @@ class Project:
 
     def _unreached(self, error: Exception) -> RemoteError:
         why = str(error) or type(error).__name__
+        tries = len(self._http.pauses) + 1
         return RemoteError(
-            f"No answer from {self.url} in {len(PAUSES) + 1} tries ({why}).",
+            f"No answer from {self.url}{f' in {tries} tries' if tries > 1 else ''} ({why}).",
             hint="Try again later; what arrived is not sent twice. Is SUPABASE_URL right?",
         )
 
     def _refused(self, error: Any, table: str) -> NoReturn:
         status, code = self._http.status, error.code or ""
-        said = " ".join(str(part) for part in (error.message, error.details, error.hint) if part)[:300]
+        said = " ".join(str(part) for part in (error.message, error.details, error.hint) if part)
+        # A gateway set up for debugging says back what it was sent.
+        said = said.replace(self._key, "…")[:300]
         if code == "23505":
             raise Duplicate(
                 f"{table}: {said}",
                 hint="The project holds another ledger. Give every ledger a project of its own.",
             )
-        if code in ("PGRST205", "42P01", "PGRST204", "42703"):
+        if code in ("PGRST205", "42P01", "PGRST204", "42703", "PGRST202"):
             raise RemoteError(f"The project has no such table or column: {said}", hint=_MIGRATIONS)
         if code == "42501":
             raise RemoteError(f"The key may not do this with {table}: {said}", hint=self._todo)
@@ -277,17 +300,17 @@ def _rows_of(data: object, columns: Sequence[str]) -> bool:
 class _Patient(httpx.Client):
     """Asks again, a few times and further and further apart, when an answer did not come or is to come later."""
 
-    def __init__(self, sleep: Callable[[float], None]):
+    def __init__(self, sleep: Callable[[float], None], pauses: Sequence[float], timeout: float):
         # A key never follows a redirection to somebody else.
-        super().__init__(timeout=TIMEOUT, follow_redirects=False)
-        self._sleep = sleep
+        super().__init__(timeout=timeout, follow_redirects=False)
+        self._sleep, self.pauses = sleep, pauses
         #: The last answer's status, and how many seconds it asked to wait.
         self.status, self.asked_for = 0, None  # type: tuple[int, float | None]
 
     def send(self, request: httpx.Request, **how: Any) -> httpx.Response:
         """See `httpx.Client.send`."""
         how["follow_redirects"] = False
-        for pause in (*PAUSES, None):
+        for pause in (*self.pauses, None):
             self.status, self.asked_for = 0, None
             try:
                 answer = super().send(request, **how)

@@ -133,6 +133,18 @@ def read_only(ask: Ask) -> str | None:
 
 
 @_refusal(
+    "session.closed",
+    _ACTING,
+    title="The session is over",
+    source="DESIGN: a session is closed before its evidence is handed over",
+    way_out="Choose another session, or work outside of one.",
+)
+def session_closed(ask: Ask) -> str | None:
+    """What was handed over as the evidence of a session is all that was done in it."""
+    return f"Session {ask.request.session} is closed." if ask.facts.session_closed else None
+
+
+@_refusal(
     "conversation.claimed",
     _ACTING,
     title="Somebody else has the conversation open",

@@ -110,6 +110,9 @@ class Conversation:
     team: str = ""
     #: Facts of the help desk we keep but do not judge by.
     extra: dict[str, str] = field(default_factory=dict)
+    #: How far the help desk had come when this was read, in microseconds of its own clock: of two readings the one
+    #: with more is newer. 0 when it does not say. No part of what the conversation is.
+    revision: int = field(default=0, compare=False)
 
     @property
     def ref(self) -> str:

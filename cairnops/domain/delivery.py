@@ -6,9 +6,11 @@ by its run key, and only a clear "absent" allows the next attempt.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from cairnops.domain.policy import DeliveryPolicy
+from cairnops.domain.stale import Seen
 
 
 class EffectKind(StrEnum):
@@ -19,6 +21,10 @@ class EffectKind(StrEnum):
     LABELS = "labels"
     STATUS = "status"
     ASSIGN = "assign"
+
+
+#: What the customer or the queue would see, and so must still be right when it is sent.
+RECHECKED = frozenset({EffectKind.REPLY, EffectKind.STATUS})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +64,9 @@ class Claim:
     #: The error the unclear try ended with; empty when nobody saw its end.
     last_error: str
     owner: str
+    #: What was decided on; None when nobody wrote it down, or when a person has looked since.
+    seen: Seen | None = None
+    decided: datetime | None = None
 
 
 class Answer(StrEnum):

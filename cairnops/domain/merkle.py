@@ -239,6 +239,25 @@ def root_of_part(size: int, held: Sequence[Span], leaves: Sequence[bytes], rest:
     return _join((0, size), iter(stack)) if size else EMPTY_ROOT
 
 
+def root_before(
+    old: int, size: int, held: Sequence[Span], leaves: Sequence[bytes], rest: Sequence[bytes]
+) -> bytes | None:
+    """The root of the first `old` leaves, from a part of the whole tree; None when the part does not tell it.
+
+    It does wherever records beyond the last gap before `old` are held.
+
+    Raises:
+        ValueError: when there are more or fewer hashes than the whole tree needs.
+    """
+    known = dict(zip(gaps(size, held), rest, strict=True))
+    begun = tuple((start, min(end, old)) for start, end in held if start < old)
+    needed = [known.get(gap) for gap in gaps(old, begun)]
+    hashes = [one for one in needed if one is not None]
+    if len(hashes) < len(needed):
+        return None
+    return root_of_part(old, begun, leaves[: sum(end - start for start, end in begun)], hashes)
+
+
 def _parts(whole: Span, held: Sequence[Span]) -> Iterator[tuple[Span, bool]]:
     """The largest subtrees that are held entirely or not at all, left to right."""
     start, end = whole

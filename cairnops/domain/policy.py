@@ -205,6 +205,12 @@ class DeliveryPolicy:
     retry_after_cap_ms: int = 30_000
     #: How often all workers together may ask the help desk in a second; 0 sets no limit.
     per_second: int = 0
+    #: After so many tries in a row without an answer the help desk is asked whether it is there at all.
+    outage_after: int = 5
+    #: How often that is asked while it is down, by all workers together, milliseconds.
+    ask_again_ms: int = 1000
+    #: What waited strictly longer, or through an outage, is sent only if its conversation stands as it did; minutes.
+    recheck_minutes: int = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -231,6 +237,19 @@ class MeasurePolicy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RetentionPolicy:
+    """How long what was recorded is kept; `cairnops retention` removes what is older, never by itself."""
+
+    __pydantic_config__ = STRICT
+    #: Decisions and what hangs on them are kept so many days; their hashes stay in the log for good.
+    decision_days: int = 365
+    #: Conversations, suggestions and drafts nobody has touched are kept so many days.
+    transcript_days: int = 14
+    #: Practice sessions with their results, worksheets and conversations are kept so many days.
+    training_days: int = 90
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
     """The rules' numbers, all of them; immutable, hashed, and named by the profile it started from."""
 
@@ -246,6 +265,7 @@ class Policy:
     delivery: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     alerts: AlertPolicy = field(default_factory=AlertPolicy)
     measures: MeasurePolicy = field(default_factory=MeasurePolicy)
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
 
 
 LEGACY_SHIP_WORDS = (
@@ -345,7 +365,9 @@ def profile(name: ProfileName) -> Policy:
             dry_run,
             profile="pilot",
             refund=RefundPolicy(tiers=(RefundTier(above=100, role=Role.MANAGER, severity=Severity.BLOCK),)),
-            delivery=DeliveryPolicy(timeout_ms=10_000, backoff_ms=1_000, settle_ms=30_000),
+            delivery=DeliveryPolicy(
+                timeout_ms=10_000, backoff_ms=1_000, settle_ms=30_000, ask_again_ms=15_000
+            ),
         ),
     }[name]
 
@@ -371,6 +393,9 @@ def diff(base: Policy, other: Policy) -> list[tuple[str, object, object]]:
 _LARGEST = {"days": 3650, "ms": 3_600_000, "percent": 100}
 _LARGEST_OTHER = 1_000_000
 
+#: Retention leaves so many days alone, whatever a policy says; the databases refuse it too.
+KEPT_DAYS = 14
+
 _AT_LEAST_ONE = (
     "sla.minutes",
     "sla.priority_minutes",
@@ -382,6 +407,8 @@ _AT_LEAST_ONE = (
     "delivery.max_attempts",
     "delivery.timeout_ms",
     "delivery.settle_ms",
+    "delivery.outage_after",
+    "delivery.ask_again_ms",
     "alerts.p95_ms",
     "alerts.min_samples",
 )
@@ -398,7 +425,7 @@ def _numbers(policy: Policy) -> Iterator[str]:
     numbers = [(path, v) for path, v in flatten(policy) if isinstance(v, int) and not isinstance(v, bool)]
     numbers += [(f"refund.tiers[{i}].above", tier.above) for i, tier in enumerate(policy.refund.tiers)]
     for path, value in numbers:
-        least = 1 if path in _AT_LEAST_ONE else 0
+        least = KEPT_DAYS if path.startswith("retention.") else 1 if path in _AT_LEAST_ONE else 0
         most = _LARGEST.get(path.rpartition("_")[2], _LARGEST_OTHER)
         if value < least:
             yield f"{path} is {value}; it must be at least {least}"

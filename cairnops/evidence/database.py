@@ -33,7 +33,8 @@ def verify_database(workspace: Workspace, *, trust: Trust | None = None, deep: b
     """
     out = Verification(workspace.place, kind="database")
     stored = workspace.seals.stored()
-    leaves = _records(out, stored.records, deep)
+    _tombstones(out, stored)
+    leaves = _records(out, stored, deep)
     _numbers(out, stored)
     chain = _keys(out, stored.keys)
     newest = _checkpoints(out, stored, leaves, chain)
@@ -46,11 +47,12 @@ def verify_database(workspace: Workspace, *, trust: Trust | None = None, deep: b
     return out
 
 
-def _records(out: Verification, records: Sequence[Record], deep: bool) -> list[bytes]:
+def _records(out: Verification, stored: Stored, deep: bool) -> list[bytes]:
     """The leaf hashes as they were sealed, up to the first place that is missing."""
     leaves: list[bytes] = []
     due, number = 0, 0
-    for record in records:
+    removed = {stone.uid: stone.leaf_hash for stone in stored.tombstones if stone.at}
+    for record in stored.records:
         out.rows += record.body is not None
         if record.index is None:
             out.unsealed += 1
@@ -58,7 +60,9 @@ def _records(out: Verification, records: Sequence[Record], deep: bool) -> list[b
             there = [(due, record.index)]
             out.tell("dropped", f"{logfile.told(there)} missing: places in the log were deleted")
             due = record.index
-        wrong = _wrong(record)
+        buried = record.body is None and record.sealed and removed.get(record.uid) == record.sealed
+        out.removed += bool(buried)
+        wrong = None if buried else _wrong(record)
         if not wrong and deep and record.body is not None:
             why, number = logfile.not_canonical(record.body.encode(), number)
             wrong = ("not-canonical", why) if why else None
@@ -66,7 +70,7 @@ def _records(out: Verification, records: Sequence[Record], deep: bool) -> list[b
             out.tell(wrong[0], f"{_name(record)}: {wrong[1]}")
         if record.index is None:
             continue
-        out.sealed += not wrong
+        out.sealed += not wrong and not buried
         if due == len(leaves) and is_hash(record.sealed):
             leaves.append(bytes.fromhex(record.sealed))
         due += 1
@@ -76,10 +80,26 @@ def _records(out: Verification, records: Sequence[Record], deep: bool) -> list[b
 def _numbers(out: Verification, stored: Stored) -> None:
     """Numbers are given one after the other, so a decision that is gone leaves a gap even when it was not sealed."""
     there = {record.columns["decisionId"] for record in stored.records}
+    there |= {stone.number for stone in stored.tombstones}
     gone = [n for n in range(_FIRST_NUMBER, stored.numbered + 1) if n not in there]
     if gone:
         named = ", ".join(map(str, gone[:10])) + (" …" if len(gone) > 10 else "")
         out.tell("dropped", f"{len(gone)} decisions that were made are not there any more: {named}")
+
+
+def _tombstones(out: Verification, stored: Stored) -> None:
+    """What is said to have been removed was in the log, is not there, and somebody says that it was removed."""
+    sealed = {record.uid: record for record in stored.records if record.index is not None}
+    for stone in stored.tombstones:
+        of = sealed.get(stone.uid)
+        if of is None or of.sealed != stone.leaf_hash:
+            out.tell(
+                "dropped", f"the tombstone of decision {stone.number} is not of a record that was sealed"
+            )
+        elif of.body is not None:
+            out.tell("inserted", f"decision {stone.number} has a tombstone and is still there")
+        elif not stone.at:
+            out.tell("dropped", f"decision {stone.number} was removed, and no retention is on record for it")
 
 
 def _name(record: Record) -> str:
@@ -232,6 +252,10 @@ def _limits(out: Verification, *, sealed: bool) -> None:
         out.proved.append(
             f"all {out.sealed} sealed decisions are in their places: unaltered, none dropped, none put in"
         )
+        if out.removed:
+            out.proved.append(
+                f"{out.removed} more were removed by retention, on record; their hashes stand in their places"
+            )
         out.proved.append("every checkpoint fits the log, and is signed by a key of an unbroken chain")
         if not out.vouched:
             out.unproved.append(

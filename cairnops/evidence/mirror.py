@@ -67,7 +67,7 @@ def push(
             push goes on from there.
     """
     check_layout(project)
-    since = _since(project)
+    since = _since(project, ledger)
     # Asked before we look at our own: what is newest there must be here by then.
     newest = {m.name: project.newest(m.name, (*m.key, *m.same)) for m in MIRRORED}
     ours = ledger.outlines(since)
@@ -90,9 +90,9 @@ def check_layout(project: Project) -> None:
         )
 
 
-def _since(project: Project) -> str:
-    """The beginning of the uids that retention has left alone there: what it removed is not brought back."""
-    until = project.removed_until()
+def _since(project: Project, ledger: SqlMirrored) -> str:
+    """The beginning of the uids that retention has left alone on both sides: what it removed is not brought back."""
+    until = max(project.removed_until(), ledger.removed_until())
     return uid_of(codec.moment(until))[:_MOMENT] if until else ""
 
 
@@ -183,13 +183,13 @@ def _add(project: Project, ledger: SqlMirrored, mirrored: Mirrored, missing: Seq
 
 
 def compare(project: Project, ledger: SqlMirrored) -> tuple[list[Compared], str]:
-    """Every table row by row, and since when: before that moment retention has removed what is old there.
+    """Every table row by row, since retention removed what is old on either side; and until when it did there.
 
     Raises:
         RemoteError: when the project cannot be read.
     """
     check_layout(project)
-    since = _since(project)
+    since = _since(project, ledger)
     theirs = {m.name: sorted(_outlines(project, m, since)) for m in MIRRORED}
     ours = ledger.outlines(since)
     return [_compared(m, ours[m.name], theirs[m.name]) for m in MIRRORED], project.removed_until()

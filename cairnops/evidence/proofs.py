@@ -48,6 +48,8 @@ class Verification:
     sealed: int = 0
     unsealed: int = 0
     beyond: int = 0
+    #: Removed by retention, their hashes still in the log; of a database only.
+    removed: int = 0
     origin: str = ""
     size: int | None = None
     #: Hex.
@@ -240,6 +242,7 @@ def _compare(
         except ValueError as error:
             out.tell("extract", f"the extract does not fit its tree: {error}")
             return
+        _compare_part(out, scanned, part, older)
     sound = 0
     if part is None:
         for old in sorted(older, key=lambda o: o.size):
@@ -262,6 +265,21 @@ def _compare(
     )
 
 
+def _compare_part(out: Verification, scanned: Scan, part: Extract, older: list[Checkpoint]) -> None:
+    for old in older:
+        root = merkle.root_before(old.size, part.size, part.held, scanned.leaves, part.rest)
+        if root is None:
+            out.unproved.append(
+                f"that the log begins with the {old.size} records of the older checkpoint: too few of them are "
+                "here (cairnops ledger prove --since)"
+            )
+        elif root != old.root:
+            out.tell(
+                "history",
+                f"the first {old.size} records are not those of the older checkpoint: the log was made anew",
+            )
+
+
 def _lines_told(start: int, end: int) -> str:
     return f"line {end}" if end - start == 1 else f"lines {start + 1}–{end}"
 
@@ -274,7 +292,8 @@ def _limits(out: Verification, scanned: Scan, head: Checkpoint | None, part: Ext
         which = f"all {scanned.sealed} sealed records are here"
         if part is not None:
             session = json.dumps(part.session, ensure_ascii=False)
-            which = f"all {scanned.sealed} records session {session} has in a log of {head.size} are here"
+            whose = f"session {session} has in" if part.session else "retention has left of"
+            which = f"all {scanned.sealed} records {whose} a log of {head.size} are here"
         out.proved.append(f"{which}: unaltered, in their order, none dropped, none put in")
         if out.key:
             out.proved.append(f"the tree was signed by key {out.fingerprint[:16]}… of {head.origin}")
@@ -408,10 +427,13 @@ def _consistent(
 def extract(workspace: Workspace, session: str, signed: Signed) -> str | None:
     """The signed extract of a session at that checkpoint; None when the session is the whole log.
 
+    Without a session it is of everything retention has left.
+
     Raises:
         WorkspaceError: when the key cannot be read.
     """
-    indexes = [i for i in workspace.seals.indexes(session).values() if i < signed.size]
+    gone = set() if session else workspace.seals.removed()
+    indexes = [i for u, i in workspace.seals.indexes(session).items() if i < signed.size and u not in gone]
     held = merkle.spans(indexes)
     if held == ((0, signed.size),):
         return None

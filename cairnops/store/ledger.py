@@ -24,6 +24,7 @@ from cairnops.domain.actions import numbered
 from cairnops.domain.changes import Change, Committed, Entry
 from cairnops.domain.conversations import Actor, Conversation, Role
 from cairnops.domain.decisions import uid_of
+from cairnops.domain.delivery import RECHECKED
 from cairnops.domain.requests import Facts, Flags, FollowUp, Held, PastDecision, Prior
 from cairnops.domain.sla import Priority
 from cairnops.domain.suggestions import Suggestion
@@ -51,10 +52,7 @@ class SqlLedger:
         with reading(self.engine) as c:
             row = c.execute(select(t.conversation).where(t.conversation.c.id == conversation)).first()
             if row is None:
-                raise NotFound(
-                    f"Conversation {conversation} is not in this workspace.",
-                    hint="cairnops dryrun run seeds a pack's conversations.",
-                )
+                raise _unknown(conversation)
             # Shown on another conversation, it was not shown here.
             shown = c.execute(
                 select(t.suggestion.c.body).where(
@@ -89,7 +87,9 @@ class SqlLedger:
                     t.breach.c.customer_key == row.customer_key, t.breach.c.conversation_id != conversation
                 )
             ).scalars()
-            started = c.execute(select(t.session.c.started_at).where(t.session.c.name == session)).scalar()
+            within = c.execute(
+                select(t.session.c["started_at", "state"]).where(t.session.c.name == session)
+            ).first()
             claim = c.execute(select(t.claim).where(t.claim.c.conversation_id == conversation)).first()
             return Facts(
                 conversation=codec.read(Conversation, json.loads(row.body)),
@@ -112,7 +112,8 @@ class SqlLedger:
                     FollowUp(owner=f.owner, due=codec.moment(f.due), text=f.text) for f in promised
                 ),
                 other_breaches=tuple(codec.moment(b) for b in breaches),
-                session_started_at=codec.moment(started) if started else None,
+                session_started_at=codec.moment(within.started_at) if within else None,
+                session_closed=within is not None and within.state == "closed",
                 claim=held(claim) if claim else None,
                 prior=Prior(
                     fingerprint=prior.fingerprint,
@@ -162,38 +163,7 @@ class SqlLedger:
 
     def _commit(self, c: Connection, change: Change) -> Committed:
         version = self._version(c, change)
-        number, effects = 0, ()
-        if change.decision is not None:
-            number = _next_number(c)
-            decision = numbered(change.decision, number)
-            body = codec.canonical(codec.record(decision))
-            c.execute(
-                insert(t.decision).values(
-                    uid=decision.uid,
-                    number=number,
-                    scope=decision.scope.value,
-                    action=decision.action,
-                    actor=decision.actor.email,
-                    conversation_id=change.conversation,
-                    session=decision.session,
-                    request_key=decision.request_key,
-                    at=codec.stamp(decision.created_at),
-                    body=body,
-                    leaf_hash=codec.leaf_hash(body),
-                )
-            )
         decision_uid = change.decision.uid if change.decision else ""
-        if change.keyed is not None:
-            c.execute(
-                insert(t.request).values(
-                    key=change.keyed.key,
-                    fingerprint=change.keyed.fingerprint,
-                    decision_uid=decision_uid,
-                    number=number,
-                    refused=change.keyed.refused,
-                    sentence=change.keyed.sentence,
-                )
-            )
         if change.shown is not None:
             uid, shown = change.shown
             c.execute(
@@ -217,6 +187,19 @@ class SqlLedger:
                     at=codec.stamp(change.entry.at),
                 )
             )
+        # As late as can be: whoever wants the next one waits until this is committed.
+        number = _decide(c, change) if change.decision is not None else 0
+        if change.keyed is not None:
+            c.execute(
+                insert(t.request).values(
+                    key=change.keyed.key,
+                    fingerprint=change.keyed.fingerprint,
+                    decision_uid=decision_uid,
+                    number=number,
+                    refused=change.keyed.refused,
+                    sentence=change.keyed.sentence,
+                )
+            )
         effects = self._enqueue(c, change, decision_uid, number)
         append(c, change.entry, {"decision": decision_uid, "number": number} if number else {})
         return Committed(number=number, version=version, effects=effects)
@@ -225,11 +208,12 @@ class SqlLedger:
         """Check the version the facts were read at; a decision or a promise moves it on."""
         now = c.execute(
             select(t.conversation.c.version).where(t.conversation.c.id == change.conversation)
-        ).scalar_one()
+        ).scalar_one_or_none()
+        # It may have been removed since it was read; then there is nothing to decide on.
+        if now is None or (change.expect is not None and now != change.expect):
+            raise StaleFacts
         if change.expect is None:
             return int(now)
-        if now != change.expect:
-            raise StaleFacts
         if change.decision is None and change.follow_up is None:
             return int(now)
         c.execute(
@@ -240,46 +224,59 @@ class SqlLedger:
         return int(now) + 1
 
     def _enqueue(self, c: Connection, change: Change, decision_uid: str, number: int) -> tuple[str, ...]:
-        uids = []
         urgent = change.decision is not None and change.decision.priority == Priority.P1.value
-        for position, draft in enumerate(change.effects):
-            uid = _effect_uid(change, position)
-            c.execute(
-                insert(t.effect).values(
-                    uid=uid,
-                    run_key=f"cairnops-{uid}",
-                    decision_uid=decision_uid,
-                    number=number,
-                    conversation_id=change.conversation,
-                    session=change.entry.session,
-                    kind=draft.kind.value,
-                    payload=codec.canonical(dict(draft.payload)),
-                    state="ready",
-                    attempt=0,
-                    looks=0,
-                    last_error="",
-                    due_ms=0,
-                    owner="",
-                    destination=self.destination,
-                    urgency=1 if urgent else 2,
-                )
-            )
-            uids.append(uid)
-        return tuple(uids)
+        seen = codec.canonical(codec.plain(change.seen)) if change.seen is not None and change.effects else ""
+        uids = tuple(_effect_uid(change, position) for position in range(len(change.effects)))
+        rows = [
+            {
+                "uid": uid,
+                "run_key": f"cairnops-{uid}",
+                "decision_uid": decision_uid,
+                "number": number,
+                "conversation_id": change.conversation,
+                "session": change.entry.session,
+                "kind": draft.kind.value,
+                "payload": codec.canonical(dict(draft.payload)),
+                "state": "ready",
+                "attempt": 0,
+                "looks": 0,
+                "last_error": "",
+                "due_ms": 0,
+                "owner": "",
+                "destination": self.destination,
+                "urgency": 1 if urgent else 2,
+                "seen": seen if draft.kind in RECHECKED else "",
+            }
+            for uid, draft in zip(uids, change.effects, strict=True)
+        ]
+        if rows:
+            c.execute(insert(t.effect), rows)
+        return uids
 
     @repeatable
     def observe(
         self, conversation: Conversation, *, at: datetime, actor: Actor, breached_at: datetime | None
     ) -> int:
         """See `desk.ports.Ledger.observe`."""
-        body = codec.canonical(codec.plain(conversation))
+        plain = codec.plain(conversation)
+        # How far the help desk had come is no part of what was read: it grows with what nobody sees.
+        read = {"revision": plain.pop("revision"), "destination": self.destination}
+        body = codec.canonical(plain)
         with writing(self.engine, over=_conversation(conversation.id)) as c:
-            row = c.execute(
-                select(t.conversation.c["version", "body"]).where(t.conversation.c.id == conversation.id)
-            ).first()
+            row = c.execute(select(t.conversation).where(t.conversation.c.id == conversation.id)).first()
+            # Two that read at once may write in the other order, and what a slow one read hours ago is no news.
+            # Revisions of two help desks say nothing of each other.
+            if row is not None and row.destination == self.destination:
+                if 0 < read["revision"] < row.revision:
+                    return int(row.version)
+                read["revision"] = max(read["revision"], row.revision)
             if breached_at is not None:
                 self._breached(c, conversation, breached_at, at, actor)
             if row is not None and row.body == body:
+                if (row.revision, row.destination) != tuple(read.values()):
+                    c.execute(
+                        update(t.conversation).where(t.conversation.c.id == conversation.id).values(**read)
+                    )
                 return int(row.version)
             version = row.version + 1 if row is not None else 1
             values = {
@@ -287,6 +284,7 @@ class SqlLedger:
                 "customer_key": conversation.customer_key,
                 "body": body,
                 "at": codec.stamp(at),
+                **read,
             }
             if row is None:
                 c.execute(insert(t.conversation).values(id=conversation.id, **values))
@@ -344,6 +342,20 @@ class SqlLedger:
                 select(t.conversation.c.body).where(t.conversation.c.id == conversation)
             ).scalar_one_or_none()
         return codec.read(Conversation, json.loads(body)) if body else None
+
+    def version(self, conversation: str) -> int:
+        """The version of the conversation, which grows whenever it changes.
+
+        Raises:
+            NotFound: when it has not been observed.
+        """
+        with reading(self.engine) as c:
+            found = c.execute(
+                select(t.conversation.c.version).where(t.conversation.c.id == conversation)
+            ).scalar()
+        if found is None:
+            raise _unknown(conversation)
+        return int(found)
 
     def conversations(self) -> list[Conversation]:
         """Every conversation as it was last observed, by id."""
@@ -482,7 +494,8 @@ class SqlLedger:
     def last_decisions(self) -> dict[str, tuple[str, str]]:
         """For each conversation the action decided on last, and how its effects stand.
 
-        They are `open` while one is on its way, `failed` when one did not arrive or nobody knows, else `done`.
+        They are `failed` when one did not arrive or nobody knows, `parked` when one waits for a person, `open`
+        while one is on its way, else `done`.
         """
         d, e = t.decision.c, t.effect.c
         last = (
@@ -493,8 +506,15 @@ class SqlLedger:
         )
         pending = func.sum(case((e.due_ms.is_not(None), 1), else_=0))
         lost = func.sum(case((and_(e.state.in_(("failed", "timeout", "unknown")), ~repeated()), 1), else_=0))
+        parked = func.sum(case((e.state == "parked", 1), else_=0))
         query = (
-            select(d.conversation_id, d.action, pending.label("pending"), lost.label("lost"))
+            select(
+                d.conversation_id,
+                d.action,
+                pending.label("pending"),
+                lost.label("lost"),
+                parked.label("parked"),
+            )
             .select_from(
                 t.decision.join(last, d.number == last.c.number).outerjoin(t.effect, e.decision_uid == d.uid)
             )
@@ -505,15 +525,21 @@ class SqlLedger:
         return {
             row.conversation_id: (
                 row.action,
-                "failed" if row.lost else "open" if row.pending else "done",
+                "failed" if row.lost else "parked" if row.parked else "open" if row.pending else "done",
             )
             for row in rows
         }
 
-    def newest(self) -> int:
-        """The number of the newest event, 0 when there is none: it grows with every commit that is audited."""
+    def newest(self, conversation: str = "") -> int:
+        """The number of the newest event, or of one conversation's newest; 0 when there is none.
+
+        It grows with every commit that is audited.
+        """
+        newest = select(func.max(t.event.c.seq))
+        if conversation:
+            newest = newest.where(t.event.c.conversation_id == conversation)
         with reading(self.engine) as c:
-            return c.execute(select(func.max(t.event.c.seq))).scalar_one() or 0
+            return c.execute(newest).scalar_one() or 0
 
     def writable(self) -> None:
         """Make sure that a decision could be written now.
@@ -521,7 +547,7 @@ class SqlLedger:
         Raises:
             WorkspaceError: when the database cannot be written.
         """
-        with writing(self.engine) as c:
+        with writing(self.engine, over="") as c:
             c.execute(update(t.counter).where(t.counter.c.name == "decision").values(value=t.counter.c.value))
 
     def counts(self) -> dict[str, int]:
@@ -535,6 +561,12 @@ class SqlLedger:
                 "events": c.execute(select(func.count()).select_from(t.event)).scalar_one(),
             }
 
+
+#: Who is named for what workers do by themselves.
+DELIVERY = Actor(email="delivery@cairnops", role=Role.ADMIN)
+
+#: An effect was taken out of the queue, by a person or for one.
+PARKED = "job.parked"
 
 #: What the run key of a repeated effect ends with after that of the first: keys are unique, so one is repeated once.
 AGAIN = ".again"
@@ -580,12 +612,21 @@ def _conversation(conversation: str) -> str:
     return f"conversation {conversation}"
 
 
+def _unknown(conversation: str) -> NotFound:
+    return NotFound(
+        f"Conversation {conversation} is not in this workspace.",
+        hint="cairnops dryrun run seeds a pack's conversations.",
+    )
+
+
 def _effect_uid(change: Change, position: int) -> str:
     return uid_of(change.entry.at, "effect", change.entry.key, str(position))
 
 
-def _next_number(c: Connection) -> int:
-    return int(
+def _decide(c: Connection, change: Change) -> int:
+    """Give the decision its number and keep it; the numbers have no gaps, whatever is rolled back."""
+    assert change.decision is not None
+    number = int(
         c.execute(
             update(t.counter)
             .where(t.counter.c.name == "decision")
@@ -593,3 +634,21 @@ def _next_number(c: Connection) -> int:
             .returning(t.counter.c.value)
         ).scalar_one()
     )
+    decision = numbered(change.decision, number)
+    body = codec.canonical(codec.record(decision))
+    c.execute(
+        insert(t.decision).values(
+            uid=decision.uid,
+            number=number,
+            scope=decision.scope.value,
+            action=decision.action,
+            actor=decision.actor.email,
+            conversation_id=change.conversation,
+            session=decision.session,
+            request_key=decision.request_key,
+            at=codec.stamp(decision.created_at),
+            body=body,
+            leaf_hash=codec.leaf_hash(body),
+        )
+    )
+    return number

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, Select, Table, select
 
 from cairnops.store import tables as t
 from cairnops.store.engine import reading, steady
+from cairnops.store.retention import SqlRetention
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +65,10 @@ class SqlMirrored:
     def __init__(self, engine: Engine):
         self._engine = engine
 
+    def removed_until(self) -> str:
+        """The moment before which retention has removed decisions here; empty when it never ran."""
+        return SqlRetention(self._engine).until()
+
     def outlines(self, since: str = "") -> dict[str, list[Outline]]:
         """Key and compared columns of every row, by table, in key order, all of one moment.
 
@@ -85,7 +90,8 @@ class SqlMirrored:
         first = mirrored.table.c[mirrored.key[0]]
         query = _chosen(mirrored, list(mirrored.table.c), "")
         with reading(self._engine) as c:
-            found = c.execute(query.where(first.between(keys[0][0], keys[-1][0]))).all()
+            # Not BETWEEN: PostgreSQL takes no collation behind it.
+            found = c.execute(query.where(first >= keys[0][0], first <= keys[-1][0])).all()
         rows = [dict(row._mapping) for row in found]
         return [row for row in rows if tuple(row[name] for name in mirrored.key) in wanted]
 

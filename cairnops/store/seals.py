@@ -16,6 +16,7 @@ from cairnops.errors import WorkspaceError
 from cairnops.store import tables as t
 from cairnops.store.engine import reading, repeatable, steady, writing
 from cairnops.store.ledger import append
+from cairnops.store.retention import Tombstone, buried
 
 #: Sealers and whoever rotates the key come one after the other; deciding goes on beside them.
 _LOG = "log"
@@ -80,6 +81,8 @@ class Stored:
     keys: list[tuple[str, str, str]]
     #: The number given last; numbers are given one after the other.
     numbered: int
+    #: What stays of decisions that retention removed.
+    tombstones: list[Tombstone]
 
 
 @steady
@@ -190,12 +193,14 @@ class SqlSeals:
             held = c.execute(select(k.origin, k.public, k.statement).order_by(k.seq)).all()
             count = select(t.counter.c.value).where(t.counter.c.name == "decision")
             numbered = c.execute(count).scalar_one_or_none() or 0
+            tombstones = buried(c)
         return Stored(
             [_record(r, r.log_index, r.decision_uid, r.sealed) for r in rows]
             + [_record(r, None, r.uid, "") for r in more],
             [(row[0], row[1], row[2], row[3]) for row in signed],
             [(row[0], row[1], row[2]) for row in held],
             numbered,
+            tombstones,
         )
 
     def leaves(self, size: int) -> list[bytes]:
@@ -216,8 +221,13 @@ class SqlSeals:
     def unsealed(self) -> int:
         """How many decisions have no place in the log yet."""
         with reading(self._engine) as c:
-            every = c.execute(select(func.count()).select_from(t.decision)).scalar_one()
-            return int(every - c.execute(select(func.count()).select_from(t.seal)).scalar_one())
+            waiting = select(func.count()).where(t.decision.c.uid.not_in(select(t.seal.c.decision_uid)))
+            return int(c.execute(waiting).scalar_one())
+
+    def removed(self) -> set[str]:
+        """The uids of the decisions that retention removed."""
+        with reading(self._engine) as c:
+            return {stone.uid for stone in buried(c)}
 
 
 def _record(row: Row[Any], index: int | None, uid: str, sealed: str) -> Record:

@@ -60,6 +60,9 @@ conversation = Table(
     Column("customer_key", String(200), nullable=False, index=True),
     Column("body", Text, nullable=False),
     Column("at", _At, nullable=False),
+    #: How far which help desk had come when it was read: what is read of the same one with less is older.
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Column("destination", String(300), nullable=False, server_default=""),
 )
 
 event = Table(
@@ -134,6 +137,8 @@ effect = Table(
     Column("destination", String(300), nullable=False, server_default=""),
     #: 1 for what the most urgent cases wait for, 2 for the rest: the lower goes first, within its conversation never.
     Column("urgency", Integer, nullable=False, server_default="2"),
+    #: How the conversation stood when this was decided; empty when it is sent however it stands now.
+    Column("seen", Text, nullable=False, server_default=""),
 )
 _unfinished: dict[str, Any] = dict.fromkeys(
     ("sqlite_where", "postgresql_where"), effect.c.due_ms.is_not(None)
@@ -292,6 +297,19 @@ bucket = Table(
     Column("free_us", BigInteger, nullable=False),
 )
 
+#: When a help desk was last down; one row a help desk, so that one question an interval is asked of it.
+outage = Table(
+    "outage",
+    metadata,
+    Column("destination", String(300), primary_key=True),
+    Column("since", _At, nullable=False),
+    #: Empty while it lasts.
+    Column("ended", _At, nullable=False),
+    Column("error", String(40), nullable=False),
+    #: When somebody may ask again (epoch milliseconds).
+    Column("ask_ms", BigInteger, nullable=False),
+)
+
 probe = Table(
     "probe",
     metadata,
@@ -409,10 +427,36 @@ imported = Table(
     Column("body", Text, nullable=False),
 )
 
-#: Tables that only ever grow.
+#: What may be removed, on whose word: rows from before `until`, and no others; see `store.retained`.
+retention = Table(
+    "retention",
+    metadata,
+    _sequence(),
+    #: decisions, transcripts or training.
+    Column("kind", String(20), nullable=False),
+    Column("until", _At, nullable=False),
+    #: The audit event that says so, by its number; the actor is the same.
+    Column("event", BigInteger, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("at", _At, nullable=False),
+)
+
+#: What stays of a decision that was removed: its number, and the hash that stands in the log.
+tombstone = Table(
+    "tombstone",
+    metadata,
+    Column("uid", _Uid, primary_key=True),
+    Column("number", BigInteger, nullable=False, unique=True),
+    Column("leaf_hash", String(64), nullable=False),
+    #: The row of `retention` under which it went.
+    Column("retention", BigInteger, nullable=False),
+    **_NO_HIDDEN_KEY,
+)
+
+#: Tables that only ever grow, but for what retention removes.
 APPEND_ONLY = (
     event, request, decision, attempt, sync_event, suggestion, follow_up, breach, assignment, pack, probe, worksheet,
-    run, ledger_key, seal, checkpoint, baseline, imported,
+    run, ledger_key, seal, checkpoint, baseline, imported, retention, tombstone,
 )  # fmt: skip
 
 #: What of an effect may never change: what it says, and the key it travels under. Nor where it goes, once that is said.

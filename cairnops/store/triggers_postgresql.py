@@ -6,6 +6,7 @@ from sqlalchemy import Table
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateColumn
 
+from cairnops.store import retained
 from cairnops.store import tables as t
 
 #: Comes before the tables, whose columns call it. Whoever takes a number keeps the others of that table waiting
@@ -21,12 +22,25 @@ BEGIN
 END
 $$"""
 
+#: Tables are looked for where they are: one called `retention` that somebody has of their own lets nothing go.
 _REFUSE = """\
 CREATE OR REPLACE FUNCTION cairnops_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  IF TG_OP = 'DELETE' THEN
+    CASE TG_TABLE_NAME
+{lets_go}
+    ELSE NULL;
+    END CASE;
+  END IF;
   RAISE EXCEPTION USING MESSAGE = TG_ARGV[0], ERRCODE = 'integrity_constraint_violation';
 END
 $$"""
+_HERE = """\
+DO $FUNCTION$
+BEGIN
+  EXECUTE 'ALTER FUNCTION cairnops_refuse() SET search_path = ' || quote_ident(current_schema()) || ', pg_temp';
+END
+$FUNCTION$"""
 
 _EFFECT = """\
 CREATE OR REPLACE FUNCTION cairnops_effect() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -57,13 +71,24 @@ def _column(element: CreateColumn, compiler: Any, **options: Any) -> str:
 def statements() -> list[str]:
     """Functions and triggers, to be created once the tables are there."""
     changed = "\n    OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in t.EFFECT_FIXED)
-    out = [_REFUSE, _EFFECT.format(changed=changed)]
+    out = [_refuse(), _HERE, _EFFECT.format(changed=changed)]
     for table in t.APPEND_ONLY:
         out += append_only(table)
     out += _trigger("effect", "fixed", "BEFORE UPDATE", "ROW", "cairnops_effect()")
     out += _refusing("effect", "no_delete", "BEFORE DELETE", "ROW", "an effect is never dropped")
     out += _refusing("effect", "no_truncate", "BEFORE TRUNCATE", "STATEMENT", "an effect is never dropped")
     return out
+
+
+def _refuse() -> str:
+    guarded = {table.name for table in (*t.APPEND_ONLY, t.effect)}
+    return _REFUSE.format(
+        lets_go="\n".join(
+            f"    WHEN '{table}' THEN\n      IF {condition} THEN\n        RETURN OLD;\n      END IF;"
+            for table, condition in retained.conditions("postgresql").items()
+            if table in guarded
+        )
+    )
 
 
 def append_only(table: Table) -> list[str]:

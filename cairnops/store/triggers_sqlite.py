@@ -2,6 +2,7 @@
 
 from sqlalchemy import Table, UniqueConstraint
 
+from cairnops.store import retained
 from cairnops.store import tables as t
 
 
@@ -19,7 +20,7 @@ def statements() -> list[str]:
         "BEGIN SELECT RAISE(ABORT, 'the effect is finished'); END"
     )
     out.append(
-        "CREATE TRIGGER effect_no_delete BEFORE DELETE ON effect "
+        f"CREATE TRIGGER effect_no_delete BEFORE DELETE ON effect {_unless_retained(t.effect)}"
         "BEGIN SELECT RAISE(ABORT, 'an effect is never dropped'); END"
     )
     for columns in _unique_sets(t.effect):
@@ -38,9 +39,9 @@ def append_only(table: Table) -> list[str]:
     row that is already there is also refused before the insert.
     """
     out = [
-        f"CREATE TRIGGER {table.name}_no_{verb.lower()} BEFORE {verb} ON {table.name} "
+        f"CREATE TRIGGER {table.name}_no_{verb.lower()} BEFORE {verb} ON {table.name} {unless}"
         f"BEGIN SELECT RAISE(ABORT, '{table.name} is append-only'); END"
-        for verb in ("UPDATE", "DELETE")
+        for verb, unless in (("UPDATE", ""), ("DELETE", _unless_retained(table)))
     ]
     for columns in _unique_sets(table):
         same = " AND ".join(f"{c} = NEW.{c}" for c in columns)
@@ -50,6 +51,11 @@ def append_only(table: Table) -> list[str]:
             f"BEGIN SELECT RAISE(ABORT, '{table.name} is append-only: the row is already there'); END"
         )
     return out
+
+
+def _unless_retained(table: Table) -> str:
+    lets_go = retained.conditions("sqlite").get(table.name)
+    return f"WHEN ({lets_go}) IS NOT TRUE " if lets_go else ""
 
 
 def _unique_sets(table: Table) -> list[tuple[str, ...]]:

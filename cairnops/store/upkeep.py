@@ -13,6 +13,7 @@ from cairnops.errors import WorkspaceError
 from cairnops.store import migrations
 from cairnops.store import tables as t
 from cairnops.store.engine import MOVED, is_sqlite, layout, place, reading, writing
+from cairnops.store.retention import buried
 
 _AT_ONCE = 1000
 
@@ -51,6 +52,7 @@ def check(engine: Engine) -> list[dict[str, Any]]:
             out.append(_seen("decisions", list(_altered(c))))
             out.append(_seen("log", list(_forked(c))))
             out.append(_seen("effects", list(_orphans(c))))
+            out.append(_seen("retention", list(_unburied(c))))
     return out
 
 
@@ -59,23 +61,25 @@ def _seen(what: str, found: list[str]) -> dict[str, Any]:
 
 
 def _altered(c: Connection) -> Iterator[str]:
-    """Decisions that are not what was hashed, or stand in columns that say something else."""
-    last = 100
+    """Decisions that are not what was hashed, stand in columns that say something else, or are gone."""
+    last, removed = 100, {stone.number for stone in buried(c)}
     for row in c.execute(select(t.decision).order_by(t.decision.c.number)):
         if codec.leaf_hash(row.body) != row.leaf_hash:
             yield f"decision {row.number} does not agree with its leaf hash"
         record = json.loads(row.body)
         if (row.uid, row.number, row.at) != (record["uid"], record["decisionId"], record["createdAt"]):
             yield f"decision {row.number} stands in columns that say something else"
-        if row.number != last + 1:
-            yield f"decision {last + 1} is missing before {row.number}"
+        gone = [number for number in range(last + 1, row.number) if number not in removed]
+        if gone or row.number <= last:
+            yield f"decision {(gone or [last + 1])[0]} is missing before {row.number}"
         last = row.number
 
 
 def _forked(c: Connection) -> Iterator[str]:
     """Places of the log that are not those that were signed."""
     leaves, tree = [], merkle.Frontier()
-    held = dict(c.execute(select(t.decision.c["uid", "leaf_hash"])).all())
+    held = {stone.uid: stone.leaf_hash for stone in buried(c)}
+    held |= dict(c.execute(select(t.decision.c["uid", "leaf_hash"])).all())
     for place_, row in enumerate(c.execute(select(t.seal).order_by(t.seal.c.log_index))):
         if row.log_index != place_ or held.get(row.decision_uid) != row.leaf_hash:
             yield f"place {row.log_index} of the log is not what was sealed"
@@ -96,6 +100,28 @@ def _orphans(c: Connection) -> Iterator[str]:
         ).scalar_one()
         if count:
             yield f"{count} rows of {table.name} belong to no effect"
+
+
+def _unburied(c: Connection) -> Iterator[str]:
+    """Tombstones of what was never in the log, is still there, or went without anybody saying so."""
+    sealed = dict(c.execute(select(t.seal.c["decision_uid", "leaf_hash"])).all())
+    there = {number for (number,) in c.execute(select(t.decision.c.number))}
+    for stone in buried(c):
+        if sealed.get(stone.uid) != stone.leaf_hash:
+            yield f"the tombstone of decision {stone.number} is not of what was sealed"
+        elif stone.number in there:
+            yield f"decision {stone.number} has a tombstone and is still there"
+        elif not stone.at:
+            yield f"decision {stone.number} was removed, and no retention is on record for it"
+
+
+def clock_ms(engine: Engine) -> int | None:
+    """The server's clock, epoch milliseconds; None where there is no server."""
+    with reading(engine) as c:
+        if is_sqlite(c):
+            return None
+        told = c.execute(text("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)"))
+        return int(told.scalar_one())
 
 
 def moved_to(c: Connection) -> str:
@@ -150,7 +176,13 @@ def _closing(c: Connection, where: str) -> list[str]:
         does = f"FOR EACH ROW EXECUTE FUNCTION cairnops_refuse('{said}')"
     return [
         f"CREATE TRIGGER {table}_moved_{verb.lower()} BEFORE {verb} ON {table} {does}"
-        for table, verb in (("event", "INSERT"), ("effect", "INSERT"), ("effect", "UPDATE"))
+        for table, verb in (
+            ("event", "INSERT"),
+            ("effect", "INSERT"),
+            ("effect", "UPDATE"),
+            # Whoever asks whether a decision could be written now asks here.
+            ("counter", "UPDATE"),
+        )
     ]
 
 

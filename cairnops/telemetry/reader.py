@@ -346,6 +346,15 @@ class Book:
         return "text_banner", "The file is plain text (the output of a program?); there are no rows in it."
 
 
+def finished(book: Book, source: Source) -> Export:
+    """The account of a file, once it has been read and let go of."""
+    export = book.export
+    export.compression, export.encoding, export.bom = source.compression, source.encoding, source.bom
+    export.unterminated, export.sha256, export.size = source.unterminated, source.sha256, source.size
+    book.close(source.head)
+    return export
+
+
 _SHAPES = {"lines": "ndjson", "array": "json_array", "object": "json_object", "sequence": "json_sequence"}
 
 

@@ -6,7 +6,7 @@
 -- service_role    reads everything, adds; changes and removes nothing
 --
 -- Who somebody is comes from the token: `email`, and `app_metadata.cairnops_role`, which users cannot set themselves.
--- What is old goes through cairnops_retain(), and in no other way.
+-- What is old goes through cairnops_retain(), which the step after this one makes, and in no other way.
 
 CREATE FUNCTION cairnops_role() RETURNS text LANGUAGE sql STABLE SET search_path = '' AS $$
   SELECT coalesce(
@@ -20,8 +20,8 @@ $$;
 -- The project's default privileges have given every new table and function to everybody.
 REVOKE ALL ON
   assignment, attempt, baseline, breach, bucket, checkpoint, claim, conversation, counter, decision, draft, effect,
-  event, follow_up, imported, ledger_key, meta, pack, probe, request, run, seal, session, suggestion, sync_event,
-  worker, worksheet
+  event, follow_up, imported, ledger_key, meta, pack, probe, request, retention, run, seal, session, suggestion,
+  sync_event, tombstone, worker, worksheet
 FROM PUBLIC, anon, authenticated, service_role;
 
 REVOKE ALL ON FUNCTION
@@ -46,26 +46,29 @@ ALTER TABLE follow_up ENABLE ROW LEVEL SECURITY;
 ALTER TABLE imported ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ledger_key ENABLE ROW LEVEL SECURITY;
 ALTER TABLE meta ENABLE ROW LEVEL SECURITY;
+ALTER TABLE outage ENABLE ROW LEVEL SECURITY;
 ALTER TABLE pack ENABLE ROW LEVEL SECURITY;
 ALTER TABLE probe ENABLE ROW LEVEL SECURITY;
 ALTER TABLE request ENABLE ROW LEVEL SECURITY;
+ALTER TABLE retention ENABLE ROW LEVEL SECURITY;
 ALTER TABLE run ENABLE ROW LEVEL SECURITY;
 ALTER TABLE seal ENABLE ROW LEVEL SECURITY;
 ALTER TABLE session ENABLE ROW LEVEL SECURITY;
 ALTER TABLE suggestion ENABLE ROW LEVEL SECURITY;
 ALTER TABLE sync_event ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tombstone ENABLE ROW LEVEL SECURITY;
 ALTER TABLE worker ENABLE ROW LEVEL SECURITY;
 ALTER TABLE worksheet ENABLE ROW LEVEL SECURITY;
 
 -- The service reads everything and adds to what only grows.
 GRANT SELECT ON
   assignment, attempt, baseline, breach, bucket, checkpoint, claim, conversation, counter, decision, draft, effect,
-  event, follow_up, imported, ledger_key, meta, pack, probe, request, run, seal, session, suggestion, sync_event,
-  worker, worksheet
+  event, follow_up, imported, ledger_key, meta, pack, probe, request, retention, run, seal, session, suggestion,
+  sync_event, tombstone, worker, worksheet
 TO service_role;
 GRANT INSERT ON
   assignment, attempt, baseline, breach, checkpoint, decision, effect, event, follow_up, imported, ledger_key, pack,
-  probe, request, run, seal, suggestion, sync_event, worksheet
+  probe, request, retention, run, seal, suggestion, sync_event, tombstone, worksheet
 TO service_role;
 GRANT EXECUTE ON FUNCTION cairnops_next(text) TO service_role;
 GRANT EXECUTE ON FUNCTION cairnops_role(), cairnops_email() TO authenticated, service_role;
@@ -117,85 +120,3 @@ ORDER BY s.at DESC, s.effect_uid;
 
 REVOKE ALL ON decision_sync_events FROM PUBLIC, anon, authenticated, service_role;
 GRANT SELECT ON decision_sync_events TO authenticated, service_role;
-
--- Retention. This role owns one function, logs in nowhere, and nobody is a member of it.
-DO $$
-BEGIN
-  IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'cairnops_retention') THEN
-    CREATE ROLE cairnops_retention NOLOGIN;
-  END IF;
-END
-$$;
-
-CREATE OR REPLACE FUNCTION cairnops_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  IF current_user = 'cairnops_retention' AND TG_OP = 'DELETE' THEN
-    RETURN OLD;
-  END IF;
-  RAISE EXCEPTION USING MESSAGE = TG_ARGV[0], ERRCODE = 'integrity_constraint_violation';
-END
-$$;
-
-CREATE FUNCTION cairnops_retain(older_than timestamptz, why text) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE
-  until text := to_char(older_than AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
-  gone text[];
-  told jsonb;
-  counted bigint;
-BEGIN
-  IF coalesce(btrim(why), '') = '' THEN
-    RAISE EXCEPTION 'retention needs a reason' USING ERRCODE = 'invalid_parameter_value';
-  END IF;
-  IF older_than IS NULL OR older_than > now() - interval '14 days' THEN
-    RAISE EXCEPTION 'retention leaves the last 14 days alone' USING ERRCODE = 'invalid_parameter_value';
-  END IF;
-  -- Only what has its place in the log, where its hash stays, and nothing that is still to be delivered.
-  SELECT coalesce(array_agg(d.uid), '{}') INTO gone
-  FROM decision d JOIN seal l ON l.decision_uid = d.uid
-  WHERE d.at < until
-    AND NOT EXISTS (SELECT 1 FROM effect e WHERE e.decision_uid = d.uid AND e.due_ms IS NOT NULL);
-  told := jsonb_build_object('olderThan', until, 'why', why, 'decisions', cardinality(gone));
-  DELETE FROM attempt a USING effect e WHERE e.uid = a.effect_uid AND e.decision_uid = ANY (gone);
-  DELETE FROM sync_event s USING effect e WHERE e.uid = s.effect_uid AND e.decision_uid = ANY (gone);
-  DELETE FROM effect WHERE decision_uid = ANY (gone);
-  GET DIAGNOSTICS counted = ROW_COUNT;
-  told := told || jsonb_build_object('effects', counted);
-  DELETE FROM follow_up WHERE decision_uid = ANY (gone);
-  DELETE FROM decision WHERE uid = ANY (gone);
-  DELETE FROM suggestion WHERE at < until;
-  GET DIAGNOSTICS counted = ROW_COUNT;
-  told := told || jsonb_build_object('suggestions', counted);
-  INSERT INTO event (at, actor, role, kind, conversation_id, session, key, code, body)
-  VALUES (
-    to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-    coalesce(nullif(cairnops_email(), ''), session_user), coalesce(nullif(cairnops_role(), ''), 'admin'),
-    'retention.applied', '', '', '', '', told::text
-  );
-  -- An event says what was done; what is older than this one no longer needs to.
-  DELETE FROM event WHERE at < until AND kind NOT LIKE 'retention.%';
-  RETURN told;
-END
-$$;
-
-GRANT SELECT, DELETE ON attempt, sync_event, effect, follow_up, decision, suggestion, event TO cairnops_retention;
-GRANT SELECT ON seal TO cairnops_retention;
-GRANT INSERT ON event TO cairnops_retention;
-GRANT EXECUTE ON FUNCTION cairnops_next(text), cairnops_role(), cairnops_email() TO cairnops_retention;
-CREATE POLICY attempt_retention ON attempt TO cairnops_retention USING (true);
-CREATE POLICY sync_event_retention ON sync_event TO cairnops_retention USING (true);
-CREATE POLICY effect_retention ON effect TO cairnops_retention USING (true);
-CREATE POLICY follow_up_retention ON follow_up TO cairnops_retention USING (true);
-CREATE POLICY decision_retention ON decision TO cairnops_retention USING (true);
-CREATE POLICY suggestion_retention ON suggestion TO cairnops_retention USING (true);
-CREATE POLICY event_retention ON event TO cairnops_retention USING (true) WITH CHECK (true);
-CREATE POLICY seal_retention ON seal FOR SELECT TO cairnops_retention USING (true);
-
--- To hand a function over one must belong to the role for a moment, and it must be allowed to own something here.
-GRANT cairnops_retention TO CURRENT_USER;
-GRANT CREATE, USAGE ON SCHEMA public TO cairnops_retention;
-ALTER FUNCTION cairnops_retain(timestamptz, text) OWNER TO cairnops_retention;
-REVOKE ALL ON FUNCTION cairnops_retain(timestamptz, text) FROM PUBLIC, anon, authenticated;
-GRANT EXECUTE ON FUNCTION cairnops_retain(timestamptz, text) TO service_role;
-REVOKE CREATE ON SCHEMA public FROM cairnops_retention;
-REVOKE cairnops_retention FROM CURRENT_USER;

@@ -120,13 +120,15 @@ def worked(
 
 def test_the_tables_are_the_stores(project: Project, postgresql: Any) -> None:
     assert FILES[0].read_text(encoding="utf-8") == steps().supabase()
-    engine = open_database(project.owner, Path())
+    assert FILES[2].read_text(encoding="utf-8") == steps().retention()
+    engine = open_database(project.url, Path())
+    assert migrations.differences(engine) == []
     with reading(engine) as c, reading(postgresql.engine) as other:
         theirs, ours = dict(migrations.described(c)), dict(migrations.described(other))
     engine.dispose()
     differing = {name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name)}
     assert differing == {
-        "function cairnops_refuse", "function cairnops_retain", "function cairnops_role", "function cairnops_email",
+        "function cairnops_retain", "function cairnops_role", "function cairnops_email",
     }  # fmt: skip
 
 
@@ -247,7 +249,7 @@ WORDS = (
     "UPDATE decision SET actor = 'x'",
     "UPDATE effect SET state = 'ready'",
     "TRUNCATE decision",
-    "SELECT cairnops_retain(now() - interval '400 days', 'tidy')",
+    "SELECT cairnops_retain('decisions', now() - interval '400 days', 'tidy')",
     "SELECT cairnops_next('event')",
     "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "ALTER TABLE decision DISABLE TRIGGER ALL",
@@ -327,35 +329,46 @@ def test_the_view_says_what_the_export_says(worked: Project) -> None:
 
 
 def retain(
-    c: psycopg.Cursor[Any], limit: str = "now() - interval '15 days'", why: str = "365 days are over"
+    c: psycopg.Cursor[Any],
+    limit: str = "now() - interval '15 days'",
+    why: str = "365 days are over",
+    kind: str = "decisions",
 ) -> Any:
-    return c.execute(f"SELECT cairnops_retain({limit}, %s)", (why,)).fetchone()[0]  # type: ignore[index]
+    return c.execute(f"SELECT cairnops_retain(%s, {limit}, %s)", (kind, why)).fetchone()[0]  # type: ignore[index]
 
 
 def test_what_is_old_and_sealed_goes_through_one_function_which_says_so(worked: Project) -> None:
     with worked.as_("service_role", "ops@shop.example", "admin") as c:
-        events = c.execute("SELECT count(*) FROM event").fetchone()[0]  # type: ignore[index]
+        events = c.execute("SELECT max(seq) FROM event").fetchone()[0]  # type: ignore[index]
         told = retain(c)
-        assert (told["decisions"], told["effects"], told["why"]) == (1, 2, "365 days are over")
+        assert (told["decision"], told["effect"], told["attempt"], told["sync_event"]) == (1, 2, 2, 2)
         assert c.execute("SELECT number FROM decision").fetchall() == [(102,)], "not sealed: it stays"
         assert c.execute("SELECT count(*) FROM seal").fetchone() == (1,), "its hash stays"
-        for table in ("attempt", "sync_event", "suggestion"):
-            assert c.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
-        left = c.execute("SELECT kind, actor, role, body, seq FROM event").fetchall()
-        assert [row[:3] for row in left] == [("retention.applied", "ops@shop.example", "admin")]
-        assert json.loads(left[0][3]) == told and left[0][4] == events + 1
+        assert c.execute("SELECT number, retention FROM tombstone").fetchall() == [(101, 1)]
+        made = c.execute(
+            "SELECT kind, actor, role, body::jsonb, seq FROM event WHERE kind LIKE 'retention.%'"
+        ).fetchall()
+        assert [row[:3] for row in made] == [
+            ("retention.applied", "ops@shop.example", "admin"),
+            ("retention.removed", "ops@shop.example", "admin"),
+        ]
+        assert made[0][3]["why"] == "365 days are over" and made[1][3] == {"removed": told}
+        assert [row[4] for row in made] == [events + 1, events + 2]
+        assert retain(c, kind="transcripts")["conversation"] == 1, "one is still being worked on"
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             c.execute("DELETE FROM decision")
 
 
 @pytest.mark.parametrize(
-    ("limit", "why", "said"),
+    ("kind", "limit", "why", "said"),
     [
-        pytest.param("now()", "tidy", "last 14 days", id="too young"),
-        pytest.param("NULL", "tidy", "last 14 days", id="no limit"),
-        pytest.param("now() - interval '15 days'", " ", "a reason", id="no reason"),
+        pytest.param("decisions", "now()", "tidy", "last 14 days", id="too young"),
+        pytest.param("decisions", "NULL", "tidy", "last 14 days", id="no limit"),
+        pytest.param("decisions", "now() - interval '15 days'", " ", "a reason", id="no reason"),
+        pytest.param("seals", "now() - interval '15 days'", "tidy", "retention is of", id="no such kind"),
+        pytest.param(None, "now() - interval '15 days'", "tidy", "retention is of", id="no kind"),
     ],
 )
-def test_retention_is_refused(worked: Project, limit: str, why: str, said: str) -> None:
+def test_retention_is_refused(worked: Project, kind: Any, limit: str, why: str, said: str) -> None:
     with worked.as_("service_role") as c, pytest.raises(psycopg.errors.InvalidParameterValue, match=said):
-        retain(c, limit, why)
+        retain(c, limit, why, kind)

@@ -97,6 +97,9 @@ READING: dict[str, tuple[list[str], Rows]] = {
     "policy diff": (["parity", "-w", "."], each("key")),
     "policy check": (["-w", "."], lambda d: (d["profile"],)),
     "settings": ([], each("name", "help")),
+    "retention plan": (
+        ["-w", "."], lambda d: (d["plan"], *(v for x in d["due"] if x["rows"] for v in (x["kind"], x["rows"]))),
+    ),
     "db status": (["-w", "."], lambda d: (d["place"], d["layout"], *d["rows"], *d["rows"].values())),
     "db check": (["-w", "."], each("what")),
     "doctor": (["-w", "."], each("what", "state")),
@@ -125,6 +128,7 @@ WRITING = {
     "report baseline add",
     "report baseline withdraw",
     "chatwoot serve",
+    "chatwoot listen",
     "worker",
     "app",
 }
@@ -144,12 +148,13 @@ TELLING = {
     "jobs retry": [_FAILED, "-w", "."],
     "jobs park": ["{as}", "--reason", "not now", "-w", "."],
     "db upgrade": ["-w", "."],
+    "retention apply": ["--yes", "--as", "ada@shop.example:admin", "-w", "."],
     "db copy": ["--from", ".", "--to", "copy.db"],
 }
 
 # These need somebody to speak with: test_supabase_rest.py has a project, test_chatwoot_account.py an account.
 ELSEWHERE = {
-    "supabase push", "supabase status", "supabase pull",
+    "supabase push", "supabase status", "supabase pull", "supabase retain",
     "chatwoot smoke", "chatwoot seed", "chatwoot unseed",
 }  # fmt: skip
 

@@ -24,7 +24,8 @@ def lines(cli: Any, root: Path, code: int) -> dict[str, dict[str, str]]:
 def test_a_workspace_on_its_own_is_ready(played: Path, cli: Any) -> None:
     found = lines(cli, played, 0)
     assert [(w, r["state"]) for w, r in found.items() if r["state"] != "ready"] == [
-        ("workers", "not checked"), ("clock", "not checked"), ("Supabase", "not checked"),
+        ("database clock", "not checked"), ("workers", "not checked"), ("clock", "not checked"),
+        ("Supabase", "not checked"), ("row-level security", "not checked"),
     ]  # fmt: skip
     assert "layout" in found["database"]["detail"] and "1 parked" in found["queue"]["detail"]
 
@@ -44,7 +45,9 @@ def test_a_damaged_database_blocks_what_is_in_it(played: Path, cli: Any) -> None
     (played / "cairnops.db").write_bytes(b"this was a database once")
     found = lines(cli, played, 1)
     assert found["database"]["state"] == "blocked"
-    assert {found[what]["state"] for what in ("decision log", "workers", "queue")} == {"not checked"}
+    assert {found[what]["state"] for what in ("decision log", "policy", "workers", "queue")} == {
+        "not checked"
+    }
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,26 @@ def test_clocks_apart(seconds: int, state: str) -> None:
 
 
 def test_supabase_half_set_up(played: Path, cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SUPABASE_URL", "https://x.example")
-    assert lines(cli, played, 1)["Supabase"]["state"] == "blocked"
+    monkeypatch.setenv("SUPABASE_URL", "http://127.0.0.1:9")
+    without = lines(cli, played, 1)
+    assert without["Supabase"]["state"] == "blocked" and "SUPABASE_SERVICE_KEY" in without["Supabase"]["fix"]
     monkeypatch.setenv("SUPABASE_SERVICE_KEY", CANARY)
-    assert lines(cli, played, 0)["Supabase"]["state"] == "ready"
+    found = lines(cli, played, 1)
+    assert "No answer from http://127.0.0.1:9 (" in found["Supabase"]["detail"]
+    assert found["row-level security"]["state"] == "not checked"
+
+
+def test_a_policy_nobody_can_work_under(played: Path, cli: Any) -> None:
+    (played / "policy.yaml").write_text("retention:\n  decision_days: 3\n")
+    found = lines(cli, played, 1)["policy"]
+    assert found["state"] == "blocked" and "at least 14" in found["detail"] and found["fix"]
+
+
+def test_workers_of_two_versions_are_named(played: Path, cli: Any) -> None:
+    from cairnops.settings import Settings
+    from cairnops.workspace import Workspace
+
+    with Workspace.open(played, Settings()) as w:
+        for version in ("0.1.0", "0.2.0"):
+            w.workers.enter(f"w-{version}", host="h", pid=1, version=version, concurrency=1, at=now())
+    assert lines(cli, played, 0)["workers"]["detail"] == "2 alive, 0 silent; versions 0.1.0, 0.2.0"

@@ -111,6 +111,14 @@ def ledger(root: Path) -> SqlMirrored:
     return SqlMirrored(open_database("", root / "cairnops.db"))
 
 
+def doctor(cli: Any, root: Path) -> dict[str, dict[str, str]]:
+    done = cli("doctor", "--json", "-w", root)
+    assert lite.SERVICE not in done.out + done.err and lite.ANON not in done.out + done.err
+    found = {line["what"]: line for line in json.loads(done.out)}
+    assert done.code == ("blocked" in {line["state"] for line in found.values()})
+    return found
+
+
 def every(url: str, table: str) -> list[dict[str, Any]]:
     """All rows there, in the order of their key."""
     m = next(m for m in MIRRORED if m.name == table)
@@ -328,15 +336,34 @@ def test_what_retention_removed_is_not_sent_again(
     assert cli("supabase", "push", "-w", played).code == 0
     with Project(fresh, lite.SERVICE) as there:
         limit = every(fresh, "decision")[4]["at"]
-        told = there._client.rpc("cairnops_retain", {"older_than": limit, "why": "365 days"}).execute().data
+        told = there.retain("decisions", limit, "365 days")
         assert there.removed_until() == limit
     left = [row["number"] for row in every(fresh, "decision")]
-    assert told["decisions"] > 0 and len(left) == 7 - told["decisions"]
+    assert told["decision"] > 0 and len(left) == 7 - told["decision"]
     sent = json.loads(cli("supabase", "push", "--json", "-w", played).out)["tables"]
     assert {s["table"]: s["sent"] for s in sent} == dict.fromkeys(NAMES, 0)
     assert [row["number"] for row in every(fresh, "decision")] == left
     done = cli("supabase", "status", "-w", played)
     assert done.code == 0 and "is left alone" in done.out
+
+
+def test_what_was_removed_here_goes_there_too(
+    fresh: str, played: Path, at: Callable[[str], None], cli: Any
+) -> None:
+    at(fresh)
+    for command in (["ledger", "seal"], ["supabase", "push"]):
+        assert cli(*command, "-w", played).code == 0
+    assert cli("supabase", "retain", "-w", played).code == 2, "nothing was removed here yet"
+    applied = cli("retention", "apply", "--yes", "--as", "ada@shop.example:admin", "-w", played)
+    assert applied.code == 0 and "cairnops supabase retain" in applied.err
+    behind = cli("supabase", "status", "-w", played)
+    assert behind.code == 1 and "removed here and not there" in behind.out
+    told = json.loads(cli("supabase", "retain", "--json", "-w", played).out)
+    assert told["removed"]["decision"] == 6 == 7 - len(every(fresh, "decision"))
+    assert cli("supabase", "push", "-w", played).code == 0
+    status = cli("supabase", "status", "--json", "-w", played)
+    assert status.code == 0, status.out
+    assert json.loads(status.out)["removedUntil"] == json.loads(status.out)["removedHereUntil"]
 
 
 # Status
@@ -375,6 +402,22 @@ def test_status_tells_what_is_missing_what_is_extra_and_what_differs(
     assert told["seal"]["extra"] == ["2"]
     shown = cli("supabase", "status", "-w", root)
     assert "decision differing: 104" in shown.out and "supabase push sends" in shown.out
+
+
+def test_the_doctor_asks_the_project(
+    mirrored: tuple[str, Path], cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, root = mirrored
+    ready = doctor(cli, root)
+    assert "has our tables (layout 2)" in ready["Supabase"]["detail"]
+    assert "anon is refused all 9 tables" in ready["row-level security"]["detail"]
+    monkeypatch.setenv("SUPABASE_ANON_KEY", lite.SERVICE)
+    open_to_all = doctor(cli, root)["row-level security"]
+    assert open_to_all["state"] == "blocked" and "reads ledger_key, decision" in open_to_all["detail"]
+    monkeypatch.delenv("SUPABASE_ANON_KEY")
+    assert doctor(cli, root)["row-level security"]["state"] == "not checked"
+    monkeypatch.setenv("SUPABASE_SERVICE_KEY", lite.ANON)
+    assert doctor(cli, root)["Supabase"]["state"] == "blocked"
 
 
 def test_anon_reading_something_is_a_finding(

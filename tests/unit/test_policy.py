@@ -46,10 +46,16 @@ NUMBERS: dict[str, tuple[Any, Any, Any]] = {
     "delivery.timeout_ms": (500, 500, 10_000),
     "delivery.settle_ms": (300, 300, 30_000),
     "delivery.look_up": (True, True, True),
+    "delivery.outage_after": (5, 5, 5),
+    "delivery.ask_again_ms": (1000, 1000, 15_000),
+    "delivery.recheck_minutes": (10, 10, 10),
     "alerts.failure_warn_percent": (5, 5, 5),
     "alerts.failure_alert_percent": (10, 10, 10),
     "alerts.p95_ms": (1000, 1000, 1000),
     "alerts.min_samples": (5, 5, 5),
+    "retention.decision_days": (365, 365, 365),
+    "retention.transcript_days": (14, 14, 14),
+    "retention.training_days": (90, 90, 90),
     "measures.percentile": ("linear", "nearest_rank", "linear"),
     "measures.failure_denominator": ("known", "known", "known"),
     "measures.seconds_below_ten": (False, True, False),
@@ -84,6 +90,7 @@ def test_a_profile_differs_from_the_dry_run_only_where_it_must() -> None:
         "delivery.timeout_ms",
         "delivery.backoff_ms",
         "delivery.settle_ms",
+        "delivery.ask_again_ms",
     }
 
 
@@ -157,6 +164,12 @@ LEAD_RULE = Overridable(code="refund.above_tier", role=Role.LEAD)
             "guardrails.index_fresh_hours (24) is above guardrails.index_stale_hours (23); "
             "blocking would come before warning",
             id="blocks before it warns",
+        ),
+        pytest.param(
+            "retention.transcript_days",
+            13,
+            "retention.transcript_days is 13; it must be at least 14",
+            id="what is worked on would go",
         ),
         pytest.param(
             "delivery.max_attempts", 0, "delivery.max_attempts is 0; it must be at least 1", id="no attempt"

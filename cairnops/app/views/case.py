@@ -156,13 +156,22 @@ def overridable(verdicts: Sequence[Verdict], role: Role) -> Override | None:
 
 
 def buttons(
-    view: View, policy: Policy, verdicts: Sequence[Verdict], *, text: str, role: Role, log_problem: str = ""
+    view: View,
+    policy: Policy,
+    verdicts: Sequence[Verdict],
+    *,
+    text: str,
+    role: Role,
+    log_problem: str = "",
+    session_closed: bool = False,
 ) -> dict[Action, Button]:
     """Which of the four buttons may be pressed. The desk asks everything again when one is."""
     labels = policy.labels
     shut = ""
     if log_problem:
         shut = "The decision log cannot be written, so nothing can be decided."
+    elif session_closed:
+        shut = "The session is over."
     elif not view.flags.modal_approvals:
         shut = "The desk is read-only: approvals are switched off."
     elif role.rank == 0:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from cairnops.connectors.chatwoot import forms, shapes
 from cairnops.connectors.chatwoot.account import AccountCalls
 from cairnops.connectors.chatwoot.faults import Fault
+from cairnops.connectors.chatwoot.hooks import Subscriptions
 from cairnops.connectors.chatwoot.state import ACTIVITY, INCOMING, OUTGOING, Seed, State
 from cairnops.errors import RemoteError
 
@@ -72,6 +73,7 @@ class Api:
             ("POST", conversation + "/toggle_priority", self.toggle_priority),
             ("POST", conversation + "/assignments", self.assign),
             ("POST", conversation + "/custom_attributes", self.custom_attributes),
+            *Subscriptions(self.state).routes(account),
             ("GET", "/simulator/health", self.health),
             ("POST", "/simulator/conversations", self.seed),
             ("GET", "/simulator/conversations/{id:int}", self.has),
@@ -323,6 +325,14 @@ class Api:
 
     # shapes
 
+    def shown_by(self, key: int) -> dict[str, Any]:
+        """The conversation of that number, which exists, as Chatwoot shows it."""
+        return self.shown(self._existing(key))
+
+    def message(self, row: dict[str, Any]) -> dict[str, Any]:
+        """One of its messages."""
+        return self._message(row, self._existing(row["conversation_id"]))
+
     def _conversation(self, request: Request) -> dict[str, Any]:
         return self._existing(request.path_params["id"])
 
@@ -395,6 +405,7 @@ class Api:
             "snoozed_until": row["snoozed_until"],
             "status": row["status"],
             "created_at": row["created_at"],
+            "updated_at": row.get("updated_at", row["created_at"]),
             "timestamp": last,
             "last_activity_at": last,
             "first_reply_created_at": min(replies, default=0),

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,8 +15,10 @@ from urllib.parse import quote
 import httpx
 
 from cairnops.connectors.chatwoot import answers, shapes
-from cairnops.domain.conversations import Conversation, Status
+from cairnops.domain.breaker import silent
+from cairnops.domain.conversations import Author, Conversation, Status
 from cairnops.domain.delivery import NOBODY, Answer, Effect, EffectKind, Failure, Found, Result, of_failure
+from cairnops.domain.stale import Seen, seen
 from cairnops.errors import NotFound, RemoteError, SettingError
 
 # Chatwoot's page sizes; a shorter page is the last one.
@@ -404,18 +406,31 @@ class ChatwootClient:
         Raises:
             RemoteError: when they cannot be reached or read, or are more than `MAX_WINDOWS` windows.
         """
-        messages: dict[str, dict[str, Any]] = {}
-        before: int | None = None
-        for _ in range(MAX_WINDOWS):
-            window = await self._window(conversation_id, before)
-            messages |= {str(m.get("id")): m for m in window}
-            before = _next_before(window, before)
-            if before is None:
-                return list(messages.values())
-        raise RemoteError(
-            f"conversation {conversation_id} has more than {MAX_WINDOWS * _MESSAGES_PER_WINDOW} messages",
-            hint="Read it in Chatwoot; a part of a conversation is no ground for a decision.",
-        )
+        return await self._messages(conversation_id)
+
+    async def standing(self, conversation_id: str) -> Seen | None:
+        """How a conversation stands now, what was sent from here left out; None when the help desk does not say.
+
+        Raises:
+            NotFound: when the help desk does not have it.
+        """
+        try:
+            row = shapes.record(await self._get(self._conversation_url(conversation_id)), "the conversation")
+            # What is older than the customer's newest message was there when that was read.
+            rows = await self._messages(conversation_id, back_to=_from_customer)
+            ours = {str(message["id"]) for message in rows if shapes.run_key(message)}
+            return seen(shapes.conversation(row, rows), ours=ours)
+        except RemoteError:
+            return None
+
+    async def silence(self) -> str:
+        """Whether anybody is there, asked with the cheapest call: empty, or why not (`ECONNREFUSED`, `HTTP_503`)."""
+        try:
+            async with self._deadline():
+                result = answers.judged(await self._http.get(f"{self.base_url}/api/v1/profile"))
+        except (TimeoutError, httpx.HTTPError, httpx.StreamError, OSError) as error:
+            result = of_failure(answers.failure_of(error))
+        return result.error_code if silent(result) else ""
 
     async def whoami(self) -> str:
         """The e-mail of the token's owner: the cheapest proof that server and token are right.
@@ -444,8 +459,25 @@ class ChatwootClient:
         return body | {"accounts": [row for row in rows if shapes.is_record(row) and "id" in row]}
 
     async def _complete(self, row: dict[str, Any]) -> Conversation:
+        # After the row, so that what is read is never older than the row's own time says.
         messages = await self.every_message(str(row["id"]))
         return shapes.conversation(row, messages, await self._inbox_names(row.get("inbox_id")))
+
+    async def _messages(
+        self, conversation_id: str, back_to: Callable[[dict[str, Any]], bool] = lambda _: False
+    ) -> list[dict[str, Any]]:
+        messages: dict[str, dict[str, Any]] = {}
+        before: int | None = None
+        for _ in range(MAX_WINDOWS):
+            window = await self._window(conversation_id, before)
+            messages |= {str(m.get("id")): m for m in window}
+            before = _next_before(window, before)
+            if before is None or any(map(back_to, window)):
+                return list(messages.values())
+        raise RemoteError(
+            f"conversation {conversation_id} has more than {MAX_WINDOWS * _MESSAGES_PER_WINDOW} messages",
+            hint="Read it in Chatwoot; a part of a conversation is no ground for a decision.",
+        )
 
     async def _window(self, conversation_id: str, before: int | None) -> list[dict[str, Any]]:
         url = f"{self._conversation_url(conversation_id)}/messages"
@@ -601,6 +633,10 @@ def _given_to(row: dict[str, Any], payload: dict[str, str]) -> bool:
     held = meta[what] if shapes.is_record(meta.get(what)) else {}
     field = "name" if what == "team" else "email"
     return str(held.get(field) or "").strip().casefold() == name.strip().casefold()
+
+
+def _from_customer(row: dict[str, Any]) -> bool:
+    return shapes.message(row).author is Author.CUSTOMER
 
 
 def _has(labels: Iterable[str], wanted: str) -> bool:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeGuard
@@ -230,6 +231,7 @@ def _conversation(
         inbox=inboxes.get(inbox_id, str(inbox_id)) if isinstance(inbox_id, int) else "",
         team=_text(team.get("name") or "") if is_record(team) else "",
         extra=extra,
+        revision=_revision(row),
     )
 
 
@@ -239,6 +241,14 @@ def _sla_facts(row: dict[str, Any]) -> dict[str, str]:
     if not is_record(applied):
         return {}
     return {f"help_desk_{key}": _text(applied[key]) for key in _SLA_KEYS if applied.get(key) is not None}
+
+
+def _revision(row: dict[str, Any]) -> int:
+    """When the help desk last touched the conversation; desks that do not say it tell the last activity, in seconds."""
+    for name in ("updated_at", "last_activity_at", "timestamp"):
+        with suppress(RemoteError):
+            return round(moment(row.get(name), name).timestamp() * 1_000_000)
+    return 0
 
 
 def _order(message_id: str) -> tuple[int, str]:

@@ -25,6 +25,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from cairnops.connectors.chatwoot import forms, shapes
 from cairnops.connectors.chatwoot.api import Api, answer
 from cairnops.connectors.chatwoot.faults import Fault, Hit
+from cairnops.connectors.chatwoot.hooks import Sender
 from cairnops.connectors.chatwoot.state import Seed, State
 from cairnops.errors import InputError, SettingError
 
@@ -204,8 +205,10 @@ class _Desk:
         self._token = token
         self._stopping = stopping
         self._late: set[asyncio.Task[None]] = set()
+        api = Api(state)
+        self.sender = Sender(state, api.shown_by, api.message)
         self._app: ASGIApp = Starlette(
-            routes=Api(state).routes(),
+            routes=api.routes(),
             exception_handlers={404: _not_found, 405: _not_found, **dict.fromkeys((400, 401, 422), _refused)},
         )
 
@@ -263,7 +266,9 @@ class _Desk:
         async def send(message: Message) -> None:
             said.append(message)
 
+        before = self.sender.before(scope["method"], scope["path"], body)
         await self._app(scope, receive, send)
+        self.sender.tell(before)
         return said
 
     async def _process_late(self, hit: Hit, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
@@ -325,9 +330,10 @@ class _Server(uvicorn.Server):
         self.ready = threading.Event()
         self.on_ready: Callable[[], None] | None = None
         self._stopping = asyncio.Event()
+        self._desk = _Desk(state, token, self._stopping)
         super().__init__(
             uvicorn.Config(
-                _Desk(state, token, self._stopping),
+                self._desk,
                 http=_ResettableProtocol,
                 loop="asyncio",
                 ws="none",
@@ -349,6 +355,7 @@ class _Server(uvicorn.Server):
         # Hanging requests are let go first: uvicorn would wait for them.
         self._stopping.set()
         await super().shutdown(sockets)
+        await self._desk.sender.stop()
 
 
 def _described(request: Request, body: bytes) -> dict[str, Any]:

@@ -124,6 +124,7 @@ class State:
     def __init__(self, path: Path, account_id: int):
         self.account_id = account_id
         self._lock = RLock()
+        self._touched = 0.0
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         try:
             self._db.execute("pragma journal_mode=wal")
@@ -237,6 +238,16 @@ class State:
         with self._lock:
             rows = self._db.execute("select doc from records where kind = ? order by id", (kind,)).fetchall()
         return [json.loads(row[0]) for row in rows]
+
+    def add_record(self, kind: str, row: dict[str, Any]) -> dict[str, Any]:
+        """One of a kind, under its own id or the next one."""
+        with self._transaction():
+            return self._put(kind, row if "id" in row else row | {"id": self._next(kind)})
+
+    def drop_record(self, kind: str, key: int) -> None:
+        """Forget one of a kind."""
+        with self._transaction():
+            self._db.execute("delete from records where kind = ? and id = ?", (kind, key))
 
     def add_contact(self, given: dict[str, Any]) -> dict[str, Any]:
         """A new contact from Chatwoot's parameters."""
@@ -377,6 +388,9 @@ class State:
             return row | fields
 
     def _save(self, row: dict[str, Any]) -> None:
+        # By the machine's clock, whatever day is played: of two states of a conversation it tells the later.
+        self._touched = max(time.time(), self._touched + 0.000_002)
+        row = row | {"updated_at": round(self._touched, 6)}
         self._db.execute("insert or replace into conversations values (?, ?)", (row["id"], json.dumps(row)))
 
     # messages
@@ -394,9 +408,12 @@ class State:
                 "id": self._next_message(),
             }
             self._add_message(conversation_id, row)
-            conversation = self.conversation(conversation_id) or {}
-            if row["message_type"] == INCOMING and conversation.get("status") in ("resolved", "snoozed"):
-                self._save(conversation | {"status": "open"})
+            if (conversation := self.conversation(conversation_id)) is not None:
+                reopens = row["message_type"] == INCOMING and conversation["status"] in (
+                    "resolved",
+                    "snoozed",
+                )
+                self._save(conversation | ({"status": "open"} if reopens else {}))
             return row
 
     def customer_says(self, conversation_id: int, text: str, at: int, key: str) -> None:

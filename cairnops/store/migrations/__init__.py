@@ -17,6 +17,9 @@ from cairnops.store import engine as engines
 from cairnops.store import tables as t
 from cairnops.store.engine import is_sqlite, layout, place, reading, writing
 
+#: What `supabase/migrations` adds to the layout for those who come over the API.
+_OF_SUPABASE = {f"function cairnops_{name}" for name in ("retain", "role", "email")}
+
 
 def statements(version: int, dialect: str) -> list[str]:
     """The statements of one step."""
@@ -79,7 +82,7 @@ def differences(engine: Engine) -> list[str]:
         there = dict(described(c))
     wanted = _wanted(engine)
     said = [f"{name} is missing" for name in wanted if name not in there]
-    said += [f"{name} is not part of the layout" for name in there if name not in wanted]
+    said += [f"{name} is not part of the layout" for name in there if name not in {*wanted, *_OF_SUPABASE}]
     said += [
         f"{name} is {there[name] or 'bare'}, and should be {wanted[name] or 'bare'}"
         for name in wanted

@@ -65,6 +65,7 @@ PRESS = [
     pytest.param({"verdicts": (GONE,)}, True, True, id="an overridden block"),
     pytest.param({"text": " \n"}, False, True, id="an empty reply"),
     pytest.param({"log_problem": "disk full"}, False, False, id="a log that cannot be written"),
+    pytest.param({"session_closed": True}, False, False, id="a session that is over"),
     pytest.param({"role": Role.QA}, False, False, id="a reader"),
     pytest.param({"view": view(flags=Flags(modal_approvals=False))}, False, False, id="approvals off"),
     pytest.param({"view": view(status=Status.RESOLVED)}, False, False, id="a resolved case"),
