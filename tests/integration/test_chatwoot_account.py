@@ -566,7 +566,9 @@ def test_an_escalation_gives_the_case_to_whom_the_policy_names(
                         reason="unsure", note="Wants it by Friday.",
                     )
                 )  # fmt: skip
-                await w.deliver(client, now)
+                # An hour later: by then the case is looked at again before each effect.
+                later = lambda: now() + timedelta(hours=1)  # noqa: E731
+                await w.deliver(client, later, circuit=w.circuit(client, later))
 
         asyncio.run(escalate())
         ended = [(d["kind"], d["final"]["status"]) for d in w.ledger.deliveries()]
