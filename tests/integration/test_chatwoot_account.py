@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import shlex
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -598,3 +600,26 @@ def test_an_assignment_reads_as_a_sentence(tmp_path: Path, cli: Any) -> None:
         "escalation:\n  assign: [{role: lead, team: CX, assignee: a@b.example}]\n"
     )
     assert "a lead's to CX and a@b.example" in cli("policy", "show", "-w", tmp_path, columns=200).out
+
+
+# the page
+
+
+def test_what_the_page_says_is_what_happens(desk: ChatwootSimulator, cli: Any, tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "cairnops" / "docs" / "chatwoot.md").read_text(
+        encoding="utf-8"
+    )
+    typed = [
+        line
+        for block in re.findall(r"```sh\n(.*?)```", page, re.S)
+        for line in block.splitlines()
+        if line.startswith("cairnops ")
+    ]
+    assert len(typed) > 4
+    for line in typed:
+        assert cli(*shlex.split(line)[1:]).code == 0, line
+    assert desk.state.conversations() == [] and desk.state.records("contact") == []
+    (policy,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    with Workspace.open(tmp_path / "w", Settings({})) as w:
+        w.policy_file.write_text(policy)
+        assert {a.role for a in w.policy.escalation.assign} == {Role.MANAGER, Role.LEAD}
