@@ -542,6 +542,23 @@ def test_nobody_of_that_name_is_a_refusal_and_the_case_stays_whose_it_was(
     assert {r["method"] for r in desk.requests()} == {"GET"}
 
 
+def test_a_team_made_again_under_its_name_is_found_by_a_client_that_knew_the_old_one(
+    desk: ChatwootSimulator,
+) -> None:
+    furnish(desk, teams=["CX leads"])
+    desk.seed(shapes.to_seed(case("101")))
+
+    async def twice(client: ChatwootClient) -> list[Answer]:
+        first = await client.deliver(give(team="CX leads"))
+        desk.state.reset()
+        desk.state.furnish("team", [{"name": "Others"}, {"name": "CX leads"}])
+        desk.seed(shapes.to_seed(case("101")))
+        return [first.answer, (await client.deliver(give(team="CX leads"))).answer]
+
+    assert ask(desk.base_url, twice) == [Answer.OK, Answer.OK]
+    assert (desk.state.conversation(101) or {})["team_id"] == 2
+
+
 def test_an_escalation_gives_the_case_to_whom_the_policy_names(
     desk: ChatwootSimulator, tmp_path: Path
 ) -> None:

@@ -81,7 +81,6 @@ class ChatwootClient(Connection):
         super().__init__(base_url, account_id, token, timeout_ms=timeout_ms, patience_ms=patience_ms)
         self.reads = reads or Reads()
         self._inboxes: dict[int, str] = {}
-        self._named: dict[str, dict[str, int]] = {}
 
     # writing
 
@@ -167,22 +166,19 @@ class ChatwootClient(Connection):
         call, field = ("teams", "name") if what == "team" else ("agents", "email")
         wanted = name.strip().casefold()
         try:
-            if wanted not in self._named.get(call, {}):
-                response = await self._http.get(f"{self._account}/{call}")
-                if not response.is_success:
-                    return progress.judge(answers.judged(response))
-                rows = shapes.items(answers.parsed(response), f"the {call}")
-                self._named[call] = {
-                    str(row.get(field) or "").strip().casefold(): row["id"] for row in rows if "id" in row
-                }
-            if wanted not in self._named[call]:
+            # Asked anew each time: a team made again has another number, and an old one gives the case to nobody.
+            response = await self._http.get(f"{self._account}/{call}")
+            if not response.is_success:
+                return progress.judge(answers.judged(response))
+            rows = shapes.items(answers.parsed(response), f"the {call}")
+            keys = {str(row.get(field) or "").strip().casefold(): row["id"] for row in rows if "id" in row}
+            if wanted not in keys:
                 return Result(answer=Answer.REJECT, error_code=NOBODY)
-            body = {f"{what}_id": self._named[call][wanted]}
-            response = await self._write(effect, "assignments", body, progress)
+            response = await self._write(effect, "assignments", {f"{what}_id": keys[wanted]}, progress)
             result = answers.judged(response)
             if result.answer is Answer.OK:
                 made = shapes.record(answers.parsed(response), "who has it")
-                return result if made["id"] == self._named[call][wanted] else of_failure(Failure.MALFORMED)
+                return result if made["id"] == keys[wanted] else of_failure(Failure.MALFORMED)
             return result
         except RemoteError:
             return progress.judge(of_failure(Failure.MALFORMED))
