@@ -183,6 +183,27 @@ def test_an_account_in_order_is_ready_line_by_line_and_nothing_is_written(desk: 
     assert {r["method"] for r in desk.requests()} == {"GET"}
 
 
+def test_a_web_page_is_no_help_desk() -> None:
+    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\n<html")
+        writer.close()
+
+    async def checked() -> list[Line]:
+        async with await asyncio.start_server(page, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with ChatwootClient(f"http://127.0.0.1:{port}", 1, TOKEN, timeout_ms=5000) as client:
+                return (await smoke.check(client, Policy()))[0]
+
+    first, token, *rest = asyncio.run(checked())
+    assert "does not say which" in first.detail
+    assert (token.state, token.fix) == (
+        "blocked",
+        "Check that CHATWOOT_BASE_URL names the Chatwoot server itself.",
+    )
+    assert {line.state for line in rest} == {"not checked"}
+
+
 def test_a_line_that_cannot_be_looked_at_does_not_hide_the_others(desk: ChatwootSimulator) -> None:
     desk.set_faults([{"match": {"call": "list"}, "action": "server_error"}])
     assert [line.what for line in lines(desk).values() if line.state == "blocked"] == [smoke.READING]
