@@ -20,7 +20,7 @@ $$;
 -- The project's default privileges have given every new table and function to everybody.
 REVOKE ALL ON
   assignment, attempt, baseline, breach, bucket, checkpoint, claim, conversation, counter, decision, draft, effect,
-  event, follow_up, imported, ledger_key, meta, pack, probe, request, retention, run, seal, session, suggestion,
+  event, follow_up, imported, ledger_key, meta, outage, pack, probe, request, retention, run, seal, session, suggestion,
   sync_event, tombstone, worker, worksheet
 FROM PUBLIC, anon, authenticated, service_role;
 
@@ -63,7 +63,7 @@ ALTER TABLE worksheet ENABLE ROW LEVEL SECURITY;
 -- The service reads everything and adds to what only grows.
 GRANT SELECT ON
   assignment, attempt, baseline, breach, bucket, checkpoint, claim, conversation, counter, decision, draft, effect,
-  event, follow_up, imported, ledger_key, meta, pack, probe, request, retention, run, seal, session, suggestion,
+  event, follow_up, imported, ledger_key, meta, outage, pack, probe, request, retention, run, seal, session, suggestion,
   sync_event, tombstone, worker, worksheet
 TO service_role;
 GRANT INSERT ON

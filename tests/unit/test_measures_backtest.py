@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -228,15 +228,18 @@ def variations(value: object) -> Iterator[Any]:
         yield "never"
 
 
+ASSIGNED = [(policies.Assignment(role=role, team="CX leads"),) for role in (Role.LEAD, Role.MANAGER)]
+
+
 def varied() -> Iterator[Any]:
     for section in fields(Policy):
         part = getattr(POLICY, section.name)
         if is_dataclass(part):
             for field in fields(part):
-                standing = getattr(part, field.name)
-                # An empty tuple does not tell what it would hold.
-                words = get_args(field.type)[:1] == (str,) or standing != ()
-                for place, value in enumerate(variations(standing) if words else ()):
+                given = getattr(part, field.name)
+                # Nobody is named in the profile, and a name alone is no assignment.
+                values = ASSIGNED if field.name == "assign" else variations(given)
+                for place, value in enumerate(values):
                     yield pytest.param(
                         section.name, field.name, value, id=f"{section.name}.{field.name}-{place}"
                     )
