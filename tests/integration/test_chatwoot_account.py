@@ -497,7 +497,9 @@ def test_the_settings_narrow_what_the_desk_reads(desk: ChatwootSimulator, tmp_pa
         assert [c.id for c in asyncio.run(read())] == ["2"]
 
 
-def test_the_help_desks_own_sla_is_told_beside_ours(desk: ChatwootSimulator) -> None:
+def test_the_help_desks_own_sla_is_told_beside_ours(
+    desk: ChatwootSimulator, cli: Any, tmp_path: Path
+) -> None:
     applied = {"sla_id": 3, "sla_name": "Gold", "sla_status": "active_with_misses"}
     applied |= {"sla_first_response_time_threshold": 3600.0, "sla_next_response_time_threshold": None}
     desk.seed(shapes.to_seed(case("1")) | {"applied_sla": applied})
@@ -508,7 +510,16 @@ def test_the_help_desks_own_sla_is_told_beside_ours(desk: ChatwootSimulator) -> 
         "help_desk_sla_status": "active_with_misses",
         "help_desk_sla_first_response_time_threshold": "3600.0",
     }
-    assert ask(desk.base_url, lambda c: c.conversation("2")).extra == {}
+    assert read.help_desk_sla == "Gold: active with misses"
+    other = ask(desk.base_url, lambda c: c.conversation("2"))
+    assert (other.extra, other.help_desk_sla) == ({}, "")
+    with Workspace.open(tmp_path / "w", Settings({})) as w:
+        for conversation in (read, other):
+            w.desk().observe(conversation, Actor(email="alex@shop.example"))
+    told = {
+        key: cli("conversations", "show", key, "-w", tmp_path / "w", columns=120).out for key in ("1", "2")
+    }
+    assert "help desk SLA  Gold: active with misses" in told["1"] and "help desk SLA" not in told["2"]
 
 
 def test_a_time_that_is_not_the_help_desks_is_believed_of_our_cases_only() -> None:
