@@ -244,6 +244,8 @@ class Workspace:
             remote.account_id,
             remote.token,
             timeout_ms=self.policy.delivery.timeout_ms,
+            # A queue that is read may wait for its turn as long as one answer may take.
+            patience_ms=self.policy.delivery.timeout_ms,
             # A simulator of our own holds what we put there, in no inbox and no team of anybody's account.
             reads=None if remote.simulated else reads(self.settings),
         )

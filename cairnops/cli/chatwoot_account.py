@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 #: Patience with somebody else's server; these commands are no rehearsal.
 DEADLINE_MS = 10_000
+#: And when it says that it is asked too often.
+PATIENCE_MS = 120_000
 
 PackOption = Annotated[str, typer.Option("--pack", "-p", help="A shipped pack's id, or a file.")]
 OwnOption = Annotated[
@@ -184,7 +186,7 @@ def _asked(what: "Callable[[ChatwootClient], Awaitable[T]]") -> T:
     import asyncio
 
     from cairnops.connectors.chatwoot.client import ChatwootClient
-    from cairnops.errors import SettingError
+    from cairnops.errors import RemoteError, SettingError
     from cairnops.settings import Settings
 
     settings = Settings()
@@ -201,7 +203,12 @@ def _asked(what: "Callable[[ChatwootClient], Awaitable[T]]") -> T:
             settings["CHATWOOT_ACCOUNT_ID"],
             settings["CHATWOOT_API_TOKEN"],
             timeout_ms=DEADLINE_MS,
+            patience_ms=PATIENCE_MS,
         ) as client:
             return await what(client)
 
-    return asyncio.run(ask())
+    try:
+        return asyncio.run(ask())
+    except RemoteError as error:
+        again = "What was done stays; the same command goes on from there."
+        raise RemoteError(str(error), hint=f"{error.hint} {again}".strip()) from None

@@ -22,6 +22,9 @@ class Outbox(Protocol):
     def renew(self, claim: Claim, *, due_ms: int) -> bool:
         """Let the lease run until then."""
 
+    def given(self, conversation_id: str) -> frozenset[str]:
+        """The teams and people a conversation was given to, or is about to be, by what was decided here."""
+
     def park(self, claim: Claim, reason: str, *, at: datetime) -> bool:
         """Take it out of the queue for a person; the attempt has not been made."""
 

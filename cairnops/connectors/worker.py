@@ -264,7 +264,9 @@ class Worker:
         if stands is None:
             await self._unread(claim)
             return False
-        if moved := stale.moved_on(claim.seen, stands, status=claim.effect.payload.get("status", "")):
+        ours = await self._apart(lambda: self._outbox.given(claim.effect.conversation_id))
+        wanted = claim.effect.payload.get("status", "")
+        if moved := stale.moved_on(claim.seen, stands, status=wanted, given=ours):
             await self._park(claim, moved)
             return False
         return await self._renewed(claim)

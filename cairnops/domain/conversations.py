@@ -119,6 +119,12 @@ class Conversation:
         """The id with its system in front (`chatwoot:101`)."""
         return f"chatwoot:{self.id}"
 
+    @property
+    def help_desk_sla(self) -> str:
+        """What the help desk's own SLA says, in a few words; empty when it has none. Nothing is judged by it."""
+        name, status = (self.extra.get(f"help_desk_sla_{key}", "") for key in ("name", "status"))
+        return f"{name or 'SLA'}: {status.replace('_', ' ')}" if status else name
+
     def public_messages(self) -> tuple[Message, ...]:
         """What customer and team said to each other: no notes, no activity text."""
         return tuple(m for m in self.messages if not m.private and m.author is not Author.SYSTEM)

@@ -24,7 +24,7 @@ class EffectKind(StrEnum):
 
 
 #: What the customer or the queue would see, and so must still be right when it is sent.
-RECHECKED = frozenset({EffectKind.REPLY, EffectKind.STATUS})
+RECHECKED = frozenset({EffectKind.REPLY, EffectKind.STATUS, EffectKind.ASSIGN})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from cairnops.domain import breaker, duties
 from cairnops.domain.breaker import Outage
 from cairnops.domain.conversations import Actor
-from cairnops.domain.delivery import Found
+from cairnops.domain.delivery import NOBODY, Found
 
 
 class JobState(StrEnum):
@@ -81,6 +81,8 @@ def why(job: Job, outage: Outage | None = None) -> str:
         return f"{job.reason} ({job.parked_by})"
     if job.status == "UNKNOWN":
         return f"nobody could find out whether it arrived (last {job.error or 'no error'})"
+    if job.error == NOBODY:
+        return f"{NOBODY}: the help desk has no team or person of the name in escalation.assign"
     if job.status and job.status != "SUCCESS":
         return f"{job.status} at attempt {job.attempt}: {job.error or 'no error'}"
     return job.error if job.status else breaker.why(outage) or job.error

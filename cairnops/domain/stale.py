@@ -71,11 +71,11 @@ def to_be_checked(
     return waited or (outage_ended is not None and decided <= outage_ended)
 
 
-def moved_on(then: Seen, now: Seen, *, status: str = "") -> str:
+def moved_on(then: Seen, now: Seen, *, status: str = "", given: Collection[str] = ()) -> str:
     """What has happened since, in a few words; empty when it stands as it did.
 
     `now` leaves out what was sent from here. `status` is the one that is about to be set: that it is set already
-    is no reason against it.
+    is no reason against it. `given` are the teams and people it was given to from here: neither is that.
     """
     if _later(now.customer, then.customer):
         return f"the customer wrote again at {_clock(now.customer)}"
@@ -84,7 +84,7 @@ def moved_on(then: Seen, now: Seen, *, status: str = "") -> str:
     if now.status is Status.RESOLVED and Status.RESOLVED.value not in (then.status.value, status):
         return "it was resolved in the help desk"
     for what, before, after in (("", then.assignee, now.assignee), ("team ", then.team, now.team)):
-        if after and after != before:
+        if after and after != before and after.casefold() not in {name.casefold() for name in given}:
             return f"it was assigned to {what}{after}"
     return ""
 

@@ -208,6 +208,14 @@ class SqlOutbox:
             )
             return undone.rowcount == 1
 
+    def given(self, conversation_id: str) -> frozenset[str]:
+        """The teams and people a conversation was given to, or is about to be, by what was decided here."""
+        e = t.effect.c
+        mine = (e.conversation_id == conversation_id, e.destination == self._destination)
+        with reading(self._engine) as c:
+            rows = c.execute(select(e.payload).where(*mine, e.kind == EffectKind.ASSIGN.value)).scalars()
+            return frozenset(name for payload in rows for name in json.loads(payload).values())
+
     def park(self, claim: Claim, reason: str, *, at: datetime) -> bool:
         """Take a claimed effect out of the queue for a person to look at; the attempt has not been made."""
         at = _not_before_decided(claim, at)

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import shlex
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,7 +56,7 @@ def ask(base_url: str, what: Callable[[ChatwootClient], Awaitable[T]], **more: A
     async def asked() -> T:
         account, reads = more.pop("account", 1), more.pop("reads", None)
         async with ChatwootClient(
-            base_url, account, more.pop("token", TOKEN), timeout_ms=more.pop("timeout_ms", 5000), reads=reads
+            base_url, account, more.pop("token", TOKEN), timeout_ms=5000, reads=reads, **more
         ) as client:
             return await what(client)
 
@@ -179,6 +181,27 @@ def test_an_account_in_order_is_ready_line_by_line_and_nothing_is_written(desk: 
     ):
         assert said in found[what].detail, what
     assert {r["method"] for r in desk.requests()} == {"GET"}
+
+
+def test_a_web_page_is_no_help_desk() -> None:
+    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\n<html")
+        writer.close()
+
+    async def checked() -> list[Line]:
+        async with await asyncio.start_server(page, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with ChatwootClient(f"http://127.0.0.1:{port}", 1, TOKEN, timeout_ms=5000) as client:
+                return (await smoke.check(client, Policy()))[0]
+
+    first, token, *rest = asyncio.run(checked())
+    assert "does not say which" in first.detail
+    assert (token.state, token.fix) == (
+        "blocked",
+        "Check that CHATWOOT_BASE_URL names the Chatwoot server itself.",
+    )
+    assert {line.state for line in rest} == {"not checked"}
 
 
 def test_a_line_that_cannot_be_looked_at_does_not_hide_the_others(desk: ChatwootSimulator) -> None:
@@ -406,6 +429,27 @@ def test_without_an_account_nothing_is_seeded(
         assert done.code == 2 and f"{unset} is not set" in done.err
 
 
+def test_a_server_that_is_asked_too_often_is_waited_for_as_long_as_there_is_patience(
+    desk: ChatwootSimulator,
+) -> None:
+    one = of_pack("cx-escalations")[:1]
+    every_third = {"random": {"rate_percent": 30, "seed": 4, "actions": ["rate_limited"]}, "retry_after_s": 0}
+    desk.set_faults([every_third])
+    put = ask(desk.base_url, lambda c: Sandbox(c).fill(one, T0), patience_ms=5000)
+    assert [p.state for p in put] == ["made"] and "rate_limited" in {r["fault"] for r in desk.requests()}
+    desk.set_faults([every_third | {"retry_after_s": 60}])
+    with pytest.raises(RemoteError, match="HTTP 429"):
+        ask(desk.base_url, lambda c: Sandbox(c).clear("cx-escalations"), patience_ms=5000)
+
+
+def test_what_was_cut_off_says_that_it_goes_on(desk: ChatwootSimulator, cli: Any) -> None:
+    desk.set_faults([{"match": {"call": "create_message", "attempts": [2]}, "action": "server_error"}])
+    done = cli("chatwoot", "seed")
+    assert done.code == 2 and "the same command goes on from there" in " ".join(done.err.split())
+    again = cli("chatwoot", "seed", "--json")
+    assert [row["state"] for row in json.loads(again.out)] == ["finished", "made", "made", "made"]
+
+
 # what is read
 
 
@@ -453,7 +497,9 @@ def test_the_settings_narrow_what_the_desk_reads(desk: ChatwootSimulator, tmp_pa
         assert [c.id for c in asyncio.run(read())] == ["2"]
 
 
-def test_the_help_desks_own_sla_is_told_beside_ours(desk: ChatwootSimulator) -> None:
+def test_the_help_desks_own_sla_is_told_beside_ours(
+    desk: ChatwootSimulator, cli: Any, tmp_path: Path
+) -> None:
     applied = {"sla_id": 3, "sla_name": "Gold", "sla_status": "active_with_misses"}
     applied |= {"sla_first_response_time_threshold": 3600.0, "sla_next_response_time_threshold": None}
     desk.seed(shapes.to_seed(case("1")) | {"applied_sla": applied})
@@ -464,7 +510,16 @@ def test_the_help_desks_own_sla_is_told_beside_ours(desk: ChatwootSimulator) -> 
         "help_desk_sla_status": "active_with_misses",
         "help_desk_sla_first_response_time_threshold": "3600.0",
     }
-    assert ask(desk.base_url, lambda c: c.conversation("2")).extra == {}
+    assert read.help_desk_sla == "Gold: active with misses"
+    other = ask(desk.base_url, lambda c: c.conversation("2"))
+    assert (other.extra, other.help_desk_sla) == ({}, "")
+    with Workspace.open(tmp_path / "w", Settings({})) as w:
+        for conversation in (read, other):
+            w.desk().observe(conversation, Actor(email="alex@shop.example"))
+    told = {
+        key: cli("conversations", "show", key, "-w", tmp_path / "w", columns=120).out for key in ("1", "2")
+    }
+    assert "help desk SLA  Gold: active with misses" in told["1"] and "help desk SLA" not in told["2"]
 
 
 def test_a_time_that_is_not_the_help_desks_is_believed_of_our_cases_only() -> None:
@@ -519,6 +574,23 @@ def test_nobody_of_that_name_is_a_refusal_and_the_case_stays_whose_it_was(
     assert {r["method"] for r in desk.requests()} == {"GET"}
 
 
+def test_a_team_made_again_under_its_name_is_found_by_a_client_that_knew_the_old_one(
+    desk: ChatwootSimulator,
+) -> None:
+    furnish(desk, teams=["CX leads"])
+    desk.seed(shapes.to_seed(case("101")))
+
+    async def twice(client: ChatwootClient) -> list[Answer]:
+        first = await client.deliver(give(team="CX leads"))
+        desk.state.reset()
+        desk.state.furnish("team", [{"name": "Others"}, {"name": "CX leads"}])
+        desk.seed(shapes.to_seed(case("101")))
+        return [first.answer, (await client.deliver(give(team="CX leads"))).answer]
+
+    assert ask(desk.base_url, twice) == [Answer.OK, Answer.OK]
+    assert (desk.state.conversation(101) or {})["team_id"] == 2
+
+
 def test_an_escalation_gives_the_case_to_whom_the_policy_names(
     desk: ChatwootSimulator, tmp_path: Path
 ) -> None:
@@ -545,7 +617,9 @@ def test_an_escalation_gives_the_case_to_whom_the_policy_names(
                         reason="unsure", note="Wants it by Friday.",
                     )
                 )  # fmt: skip
-                await w.deliver(client, now)
+                # An hour later: by then the case is looked at again before each effect.
+                later = lambda: now() + timedelta(hours=1)  # noqa: E731
+                await w.deliver(client, later, circuit=w.circuit(client, later))
 
         asyncio.run(escalate())
         ended = [(d["kind"], d["final"]["status"]) for d in w.ledger.deliveries()]
@@ -568,3 +642,33 @@ def test_an_assignment_that_cannot_be_meant_is_refused(tmp_path: Path, text: str
         w.policy_file.write_text(f"escalation:\n  assign: [{text}]\n")
         with pytest.raises(CairnError, match=said):
             _ = w.policy
+
+
+def test_an_assignment_reads_as_a_sentence(tmp_path: Path, cli: Any) -> None:
+    (tmp_path / "policy.yaml").write_text(
+        "escalation:\n  assign: [{role: lead, team: CX, assignee: a@b.example}]\n"
+    )
+    assert "a lead's to CX and a@b.example" in cli("policy", "show", "-w", tmp_path, columns=200).out
+
+
+# the page
+
+
+def test_what_the_page_says_is_what_happens(desk: ChatwootSimulator, cli: Any, tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "cairnops" / "docs" / "chatwoot.md").read_text(
+        encoding="utf-8"
+    )
+    typed = [
+        line
+        for block in re.findall(r"```sh\n(.*?)```", page, re.S)
+        for line in block.splitlines()
+        if line.startswith("cairnops ")
+    ]
+    assert len(typed) > 4
+    for line in typed:
+        assert cli(*shlex.split(line)[1:]).code == 0, line
+    assert desk.state.conversations() == [] and desk.state.records("contact") == []
+    (policy,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    with Workspace.open(tmp_path / "w", Settings({})) as w:
+        w.policy_file.write_text(policy)
+        assert {a.role for a in w.policy.escalation.assign} == {Role.MANAGER, Role.LEAD}

@@ -91,3 +91,10 @@ def test_setting_what_is_set_already_is_no_reason_to_ask_a_person() -> None:
 def test_when_it_is_looked_at_again(waited: timedelta, outage_ended: timedelta | None, checked: bool) -> None:
     ended = None if outage_ended is None else T0 + outage_ended
     assert stale.to_be_checked(T0, T0 + waited, TEN, outage_ended=ended) is checked
+
+
+def test_a_case_given_to_somebody_from_here_has_not_moved_on() -> None:
+    then, now = stale.seen(THEN), replace(stale.seen(THEN), team="CX leads", assignee="riley@shop.example")
+    assert stale.moved_on(then, now, given=("cx Leads", "riley@shop.example")) == ""
+    assert stale.moved_on(then, now, given=("cx Leads",)) == "it was assigned to riley@shop.example"
+    assert stale.moved_on(then, now, given=("riley@shop.example",)) == "it was assigned to team CX leads"

@@ -59,6 +59,11 @@ def header(view: View) -> dict[str, Any]:
         "order": _order(case),
         "flags": [
             *(flags if stopped else []),
+            *(
+                [{"label": f"Help desk SLA {case.help_desk_sla}", "tone": "plain"}]
+                if case.help_desk_sla
+                else []
+            ),
             *([] if view.flags.ai_escalations else [{"label": "AI unavailable", "tone": "warn"}]),
             *([] if view.flags.modal_approvals else [{"label": "Read-only", "tone": "warn"}]),
         ],

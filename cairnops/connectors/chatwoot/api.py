@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cairnops.connectors.chatwoot import shapes
+from cairnops.connectors.chatwoot import forms, shapes
 from cairnops.connectors.chatwoot.account import AccountCalls
 from cairnops.connectors.chatwoot.faults import Fault
 from cairnops.connectors.chatwoot.hooks import Subscriptions
@@ -232,6 +233,10 @@ class Api:
         if len(content or "") > CONTENT_LIMIT:
             raise refusal(422, f"Content is too long (maximum is {CONTENT_LIMIT} characters)")
         attributes = given.get("content_attributes")
+        if isinstance(attributes, str):
+            # A form can hold it in no other way.
+            with suppress(ValueError):
+                attributes = json.loads(attributes)
         made = self.state.add_message(
             row["id"],
             {
@@ -469,9 +474,9 @@ def _handled(handler: Callable[[Request, Any], object]) -> Callable[[Request], A
     async def endpoint(request: Request) -> Response:
         raw = await request.body()
         try:
-            body = json.loads(raw) if raw else None
+            body = forms.read(request.headers.get("content-type", ""), raw)
         except ValueError:
-            raise refusal(400, "The body is not JSON") from None
+            raise refusal(400, "The body is neither JSON nor a form") from None
         try:
             made = handler(request, body)
         except ValidationError as error:

@@ -2,19 +2,18 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import product
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from cairnops.connectors.chatwoot import answers, shapes
+from cairnops.connectors.chatwoot.connection import Connection
 from cairnops.domain.breaker import silent
 from cairnops.domain.conversations import Author, Conversation, Status
 from cairnops.domain.delivery import NOBODY, Answer, Effect, EffectKind, Failure, Found, Result, of_failure
@@ -35,10 +34,6 @@ _CLOCK_SKEW = timedelta(minutes=15)
 # At once, when many conversations are read: enough to hide the latency, too few to be a burden.
 _PARALLEL = 4
 
-# Shorter than a server's own patience with an idle connection (often 5 s): a connection that the server is
-# closing while we send on it looks like an unknown outcome.
-_KEEP_ALIVE_S = 2.0
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reads:
@@ -53,7 +48,7 @@ class Reads:
     teams: tuple[str, ...] = ()
 
 
-class ChatwootClient:
+class ChatwootClient(Connection):
     """One account of a Chatwoot server, read and written with one token.
 
     Everything goes through httpx, not through `chatwoot-sdk`. The SDK drops response headers (Retry-After),
@@ -61,62 +56,31 @@ class ChatwootClient:
     even for loopback, and answers a shape it does not know with an empty list: labels read so and written
     back would be wiped.
 
-    Use it in one event loop, as an async context manager or with `aclose`.
-
     Args:
         base_url: the server, with a path when it is not at the root.
         account_id: the account's number.
         token: a user's or a bot's access token. It appears in no message, repr or log of ours.
         timeout_ms: hard deadline of one try, and of each request when reading.
         reads: which conversations `escalated` reads.
+        patience_ms: how long a request that delivers nothing may wait when the server says it is asked too often.
 
     Raises:
         SettingError: for a URL, token or deadline that cannot be used.
     """
 
     def __init__(
-        self, base_url: str, account_id: int, token: str, *, timeout_ms: int, reads: Reads | None = None
+        self,
+        base_url: str,
+        account_id: int,
+        token: str,
+        *,
+        timeout_ms: int,
+        reads: Reads | None = None,
+        patience_ms: int = 0,
     ):
-        self.base_url = answers.server(base_url)
-        self.account_id = account_id
-        self.timeout_ms = timeout_ms
+        super().__init__(base_url, account_id, token, timeout_ms=timeout_ms, patience_ms=patience_ms)
         self.reads = reads or Reads()
-        if not re.fullmatch(r"[\x21-\x7e]+", token):
-            # Sent anyway, it would come back in an exception: "Illegal header value b'…'".
-            raise SettingError(
-                "the Chatwoot token is empty or has characters a token cannot have",
-                hint="Set CHATWOOT_API_TOKEN to the access token of the profile settings page.",
-            )
-        if timeout_ms <= 0:
-            raise SettingError(f"a deadline of {timeout_ms} ms is none", hint="Give milliseconds above 0.")
-        self._token = token
-        self._account = f"{self.base_url}/api/v1/accounts/{account_id}"
         self._inboxes: dict[int, str] = {}
-        self._named: dict[str, dict[str, int]] = {}
-        self._http = httpx.AsyncClient(
-            headers={"api_access_token": token, "accept": "application/json"},
-            # Per read, hence no deadline (a trickling server passes it); `_deadline` is one.
-            timeout=timeout_ms / 1000,
-            limits=httpx.Limits(keepalive_expiry=_KEEP_ALIVE_S),
-            follow_redirects=False,
-            # A proxy set for the internet cannot reach a simulator on this machine.
-            trust_env=httpx.URL(self.base_url).host not in ("127.0.0.1", "::1", "localhost"),
-        )
-
-    def __repr__(self) -> str:
-        return f"ChatwootClient(base_url={self.base_url!r}, account_id={self.account_id})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections; calling it again does nothing."""
-        await self._http.aclose()
 
     # writing
 
@@ -202,22 +166,19 @@ class ChatwootClient:
         call, field = ("teams", "name") if what == "team" else ("agents", "email")
         wanted = name.strip().casefold()
         try:
-            if wanted not in self._named.get(call, {}):
-                response = await self._http.get(f"{self._account}/{call}")
-                if not response.is_success:
-                    return progress.judge(answers.judged(response))
-                rows = shapes.items(answers.parsed(response), f"the {call}")
-                self._named[call] = {
-                    str(row.get(field) or "").strip().casefold(): row["id"] for row in rows if "id" in row
-                }
-            if wanted not in self._named[call]:
+            # Asked anew each time: a team made again has another number, and an old one gives the case to nobody.
+            response = await self._http.get(f"{self._account}/{call}")
+            if not response.is_success:
+                return progress.judge(answers.judged(response))
+            rows = shapes.items(answers.parsed(response), f"the {call}")
+            keys = {str(row.get(field) or "").strip().casefold(): row["id"] for row in rows if "id" in row}
+            if wanted not in keys:
                 return Result(answer=Answer.REJECT, error_code=NOBODY)
-            body = {f"{what}_id": self._named[call][wanted]}
-            response = await self._write(effect, "assignments", body, progress)
+            response = await self._write(effect, "assignments", {f"{what}_id": keys[wanted]}, progress)
             result = answers.judged(response)
             if result.answer is Answer.OK:
                 made = shapes.record(answers.parsed(response), "who has it")
-                return result if made["id"] == self._named[call][wanted] else of_failure(Failure.MALFORMED)
+                return result if made["id"] == keys[wanted] else of_failure(Failure.MALFORMED)
             return result
         except RemoteError:
             return progress.judge(of_failure(Failure.MALFORMED))
@@ -329,49 +290,6 @@ class ChatwootClient:
                 return found
         return []
 
-    async def look(self, path: str, query: dict[str, Any] | None = None) -> httpx.Response:
-        """One GET of a path below the account (`/api…`: below the server), whatever it answers.
-
-        Raises:
-            RemoteError: when there is no answer within the deadline.
-        """
-        return await self._ask("GET", path, query=query)
-
-    async def put(self, method: str, path: str, body: dict[str, Any] | None = None) -> object:
-        """Change something of the account that no decision asks for; what stands there now.
-
-        Not for effects: an unclear answer is an error here, and whoever asked looks before trying again.
-
-        Raises:
-            RemoteError: when it was not done, or nobody knows; with what the help desk said.
-        """
-        response = await self._ask(method, path, body=body)
-        if not response.is_success:
-            raise self._refused(response.status_code, said=answers.complaint(response))
-        return answers.parsed(response) if response.content else None
-
-    async def remove(self, path: str) -> bool:
-        """Remove something of the account; False when it is not there.
-
-        Raises:
-            RemoteError: when it was not done, or nobody knows; with what the help desk said.
-        """
-        response = await self._ask("DELETE", path)
-        if response.status_code == 404:
-            return False
-        if not response.is_success:
-            raise self._refused(response.status_code, said=answers.complaint(response))
-        return True
-
-    async def rows(self, path: str, query: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """The rows of one GET below the account, in any of the wrappings Chatwoot uses.
-
-        Raises:
-            RemoteError: when it cannot be reached or read.
-            NotFound: when there is no such path.
-        """
-        return shapes.items(await self._get(self._url(path), query), path.strip("/"))
-
     async def every_conversation(self, query: dict[str, Any]) -> list[dict[str, Any]]:
         """Every conversation a query lists, whatever its status, as the help desk shows it without its messages.
 
@@ -419,32 +337,6 @@ class ChatwootClient:
         except (TimeoutError, httpx.HTTPError, httpx.StreamError, OSError) as error:
             result = of_failure(answers.failure_of(error))
         return result.error_code if silent(result) else ""
-
-    async def whoami(self) -> str:
-        """The e-mail of the token's owner: the cheapest proof that server and token are right.
-
-        Raises:
-            RemoteError: when the server cannot be reached, or does not take the token.
-        """
-        return str((await self.profile())["email"])
-
-    async def profile(self) -> dict[str, Any]:
-        """The token's owner as Chatwoot shows them: `email`, `name`, and `accounts`, each with `id`, `name`, `role`.
-
-        Raises:
-            RemoteError: when the server cannot be reached, does not take the token, or is no Chatwoot.
-        """
-        response = await self.look("/api/v1/profile")
-        if not response.is_success:
-            raise self._refused(response.status_code, said=answers.complaint(response))
-        body = answers.parsed(response)
-        if not shapes.is_record(body) or not isinstance(body.get("email"), str):
-            raise RemoteError(
-                f"{self.base_url} does not answer as Chatwoot does", hint="Check CHATWOOT_BASE_URL."
-            )
-        given = body.get("accounts")
-        rows = given if isinstance(given, list) else []
-        return body | {"accounts": [row for row in rows if shapes.is_record(row) and "id" in row]}
 
     async def _complete(self, row: dict[str, Any]) -> Conversation:
         # After the row, so that what is read is never older than the row's own time says.
@@ -520,64 +412,8 @@ class ChatwootClient:
             self._inboxes.setdefault(wanted, str(wanted))
         return self._inboxes
 
-    async def _get(self, url: str, query: dict[str, Any] | None = None) -> object:
-        response = await self._ask("GET", url, query=query)
-        if response.status_code == 404:
-            raise NotFound(
-                f"{self.base_url} has no {url.removeprefix(self._account).strip('/')} in account {self.account_id}",
-                hint="Check the number, and CHATWOOT_ACCOUNT_ID.",
-            )
-        if not response.is_success:
-            raise self._refused(response.status_code)
-        return answers.parsed(response)
-
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: dict[str, Any] | None = None,
-        body: dict[str, Any] | None = None,
-    ) -> httpx.Response:
-        # Escaped to ASCII, as every text that may come from a browser.
-        content = None if body is None else json.dumps(body).encode()
-        headers = {} if body is None else {"content-type": "application/json"}
-        try:
-            async with self._deadline():
-                return await self._http.request(
-                    method, self._url(path), params=query, content=content, headers=headers
-                )
-        except (TimeoutError, httpx.HTTPError, httpx.StreamError, OSError) as error:
-            raise self._unreached(error) from None
-
-    def _url(self, path: str) -> str:
-        if path.startswith(self.base_url):
-            return path
-        return f"{self.base_url if path.startswith('/api') else self._account}{path}"
-
-    def _deadline(self) -> asyncio.Timeout:
-        return asyncio.timeout(self.timeout_ms / 1000)
-
     def _conversation_url(self, conversation_id: str) -> str:
         return f"{self._account}/conversations/{quote(conversation_id, safe='')}"
-
-    def _unreached(self, error: Exception) -> RemoteError:
-        failure = answers.failure_of(error)
-        within = f" within {self.timeout_ms} ms" if failure is Failure.TIMEOUT else ""
-        return RemoteError(
-            f"no answer from {self.base_url}{within} ({failure.value})",
-            hint="Check that the server runs and CHATWOOT_BASE_URL names it.",
-        )
-
-    def _refused(self, status: int, said: str = "") -> RemoteError:
-        hint = "Look into the server's log, or try again."
-        if status in (401, 403):
-            hint = f"Check CHATWOOT_API_TOKEN and that its owner belongs to account {self.account_id}."
-        if "for bots" in said:
-            hint = "This is a bot's token, which may read nothing: use an agent's, from the profile settings page."
-        if "not authorized to do this" in said:
-            hint = "Only an administrator of the account may; use an administrator's token."
-        return RemoteError(f"{self.base_url} answered HTTP {status}{said and ': '}{said}", hint=hint)
 
 
 class _Progress:

@@ -1,7 +1,6 @@
 """A help desk on loopback that speaks Chatwoot's API over real HTTP, and fails in the ways it is told to."""
 
 import asyncio
-import json
 import re
 import signal
 import socket
@@ -23,7 +22,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from cairnops.connectors.chatwoot import shapes
+from cairnops.connectors.chatwoot import forms, shapes
 from cairnops.connectors.chatwoot.api import Api, answer
 from cairnops.connectors.chatwoot.faults import Fault, Hit
 from cairnops.connectors.chatwoot.hooks import Sender
@@ -363,7 +362,7 @@ def _described(request: Request, body: bytes) -> dict[str, Any]:
     """What the log and the fault rules see of a request."""
     path = request.url.path
     with suppress(ValueError):
-        parsed = json.loads(body)
+        parsed = forms.read(request.headers.get("content-type", ""), body)
         return _call(request, path, parsed if isinstance(parsed, dict) else {})
     return _call(request, path, {})
 

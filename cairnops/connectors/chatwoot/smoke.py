@@ -193,7 +193,9 @@ async def _sla(client: ChatwootClient) -> Line:
     answer = await client.look("")
     body = answers.parsed(answer) if answer.is_success else None
     features = body.get("features") if shapes.is_record(body) else None
-    if not (shapes.is_record(features) and features.get("sla")):
+    # Published as a list of names, sent as names with true.
+    on = features.get("sla") if shapes.is_record(features) else "sla" in (features or ())
+    if not on:
         said = "the account has no SLA feature; the desk's own clocks need none"
         return Line(what=SLA, state="ready", detail=said)
     names = [str(row.get("name") or "") for row in await client.rows("/sla_policies")]

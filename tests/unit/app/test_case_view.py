@@ -126,6 +126,12 @@ def test_the_header_has_both_clocks_and_the_order_in_words() -> None:
     assert head["other_clock"].count("Since ") == 2
 
 
+def test_the_help_desks_own_sla_stands_beside_ours_where_it_has_one() -> None:
+    with_one = cases.header(view(extra={"help_desk_sla_name": "Gold", "help_desk_sla_status": "missed"}))
+    assert {"label": "Help desk SLA Gold: missed", "tone": "plain"} in with_one["flags"]
+    assert not any("SLA" in flag["label"] for flag in cases.header(view())["flags"])
+
+
 SOURCES = [
     pytest.param(None, "No suggestion fits", (), id="none"),
     pytest.param(TEMPLATE, "Template ship_update.", (), id="template"),
