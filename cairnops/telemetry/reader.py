@@ -45,7 +45,8 @@ _ERROR_KEYS = {"code", "message", "details", "hint"}
 _HTML = re.compile(r"\s*<(?:!doctype\s+html|html|head|body|\?xml)\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# Not frozen: setting nine fields of a frozen one takes as long as parsing a line.
+@dataclass(kw_only=True, slots=True)
 class Line:
     """One record or one reject; a line that holds several yields several, with the same number."""
 
@@ -226,6 +227,11 @@ class Book:
             export.blank += 1
             return
         self._ordinal += 1
+        if not repairs and text[0] == "{" and (record := _plain_record(text)):
+            export.record_lines += 1
+            export.records += 1
+            yield Line(number=number, ordinal=self._ordinal, raw=text, record=record)
+            return
         parts = _parts(text)
         if any(p.record is not None for p in parts):
             export.record_lines += 1
@@ -296,8 +302,9 @@ class Book:
             export.reasons[part.problem or ""] += 1
         else:
             export.records += 1
-            repairs = (*repairs, *part.repairs)
-            export.repairs.update(repairs)
+            if repairs or part.repairs:
+                repairs = (*repairs, *part.repairs)
+                export.repairs.update(repairs)
         if part.problem == "scalar" and len(self._scalars) < 8:
             self._scalars.append(part.value)
         if part.problem == "error-body" and self._error_body is None:
@@ -361,6 +368,15 @@ _SHAPES = {"lines": "ndjson", "array": "json_array", "object": "json_object", "s
 def _query_failed(code: str, message: str) -> str:
     said = f": {message}" if message else ""
     return f"The database answered with error {code}{said}. The query failed, so there are no rows in it."
+
+
+def _plain_record(text: str) -> dict[str, Any] | None:
+    """The record a line is, if it is nothing but one."""
+    try:
+        value = parse(text)
+    except (ValueError, RecursionError):
+        return None
+    return None if _is_error_body(value) else value
 
 
 def _parts(text: str) -> list[_Part]:
