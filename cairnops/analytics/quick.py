@@ -79,7 +79,8 @@ class Counting:
         self._lines = 0
         self._rows: dict[Codes, rows.Row] = {}
         self._spent: list[pl.Series] = []
-        self._counted = pl.DataFrame(schema={"d": pl.Float64, "len": pl.UInt32})
+        self._ms = pl.Series(dtype=pl.Float64)
+        self._counted = pl.DataFrame(schema={"d": pl.UInt32, "len": pl.Int64})
 
     def take(self, taken: Taken) -> None:
         """Count one piece."""
@@ -120,11 +121,12 @@ class Counting:
             self._tally.add_duration(None, "missing", taken.taken)
             return
         self._spent.append(spent)
+        self._ms = taken.spent
         if sum(map(len, self._spent)) > _KEPT:
             self._settle()
 
     def _settle(self) -> None:
-        counts = pl.DataFrame({"d": pl.concat(self._spent)}).group_by("d").agg(pl.len())
+        counts = pl.DataFrame({"d": pl.concat(self._spent)}).group_by("d").agg(pl.len().cast(pl.Int64))
         self._counted = pl.concat([self._counted, counts]).group_by("d").agg(pl.col("len").sum())
         self._spent = []
 
@@ -133,7 +135,7 @@ class Counting:
         if self._spent:
             self._settle()
         counts: Counter[float] = Counter()
-        for value, count in self._counted.iter_rows():
+        for value, count in zip(self._ms.gather(self._counted["d"]), self._counted["len"], strict=True):
             if value is None:
                 self._tally.add_duration(None, "missing", count)
             else:

@@ -84,6 +84,7 @@ class Taken:
             # This one is not all there; it is among those that were not taken.
             frame, size = frame.head(-1), data.rfind(b"\n") + 1
         fields = len(split.fields)
+        frame = self._spent(frame)
         if not (frame["ok"].all() and frame["n"].sum() + fields * frame.height == size):
             # Whether the fields are all of it is now asked of each line.
             if len(self._all()) != self.lines:
@@ -108,6 +109,16 @@ class Taken:
             elif not self._lines[-1]:
                 self._lines.pop()
         return self._lines
+
+    def _spent(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with its durations as numbers of their texts; those that are none are not `ok`."""
+        if not self._split.duration:
+            return frame
+        codes = frame["d"].to_physical()
+        self._split.meet_durations(codes)
+        frame = frame.with_columns(codes)
+        wrong = self._split.spent["sound"].not_().arg_true()
+        return frame.with_columns(pl.col("ok") & ~pl.col("d").is_in(wrong.implode())) if len(wrong) else frame
 
     def _grouped(self) -> tuple[list[Group], list[int]]:
         found = self._good.group_by("key").agg(pl.len().alias("count"), pl.col("row").min()).sort("row")
@@ -146,8 +157,13 @@ class Taken:
         lines = self._lines or (self._data.split(b"\n", wanted[-1] + 1) if wanted else [])
         return [(row, lines[row]) for row in wanted]
 
+    @property
+    def spent(self) -> pl.Series:
+        """Durations in milliseconds, null where it says null."""
+        return self._split.spent["ms"]
+
     def durations(self) -> pl.Series | None:
-        """How many milliseconds each of the lines taken took, null where it says so; None if none says."""
+        """How long each of the lines taken took, as a place in `spent`; None if none says."""
         return self._good["d"] if self._split.duration else None
 
 
@@ -191,6 +207,9 @@ class Split:
             self._shape = self._value(self.time, shown.split(",")[self.fields.index(self.time)]) or ""
             if not _TIME.fullmatch(self._shape):
                 raise NotThisWay
+        self._spent = _category()
+        #: What the durations met so far are in milliseconds, by the number of their text: null where it is null.
+        self.spent = pl.DataFrame(schema={"sound": pl.Boolean, "ms": pl.Float64})
         self._chosen = self._choose()
         self._encoding: Literal["utf8", "utf8-lossy"] = "utf8"
         #: What lines say, by the numbers of their facts; None if one is not written as it should be.
@@ -253,6 +272,19 @@ class Split:
                 self.hours[hour] = self.time_of(told[-1])
         return found
 
+    def meet_durations(self, codes: pl.Series) -> None:
+        """`spent` knows these afterwards, whether they are numbers or not."""
+        known, highest = self.spent.height, codes.max()
+        if self.duration is None or not isinstance(highest, int) or highest < known:
+            return
+        new = pl.select(pl.int_range(known, highest + 1, dtype=pl.UInt32).cat.to(self._spent)).to_series()
+        text = new.cast(pl.String)
+        value = text.str.slice(len(self.duration.before)).str.strip_suffix("}")
+        sound = text.str.contains(_pattern(self.duration, _DURATION)).alias("sound")
+        self.spent.vstack(
+            pl.DataFrame([sound, value.cast(pl.Float64, strict=False).alias("ms")]), in_place=True
+        )
+
     def _record(self, told: tuple[str, ...]) -> dict[str, Any] | None:
         out = {}
         for field, text in zip(self._facts, told, strict=False):
@@ -274,7 +306,7 @@ class Split:
         """
         lines = pl.scan_csv(
             data, has_header=False, quote_char=None, encoding=self._encoding, truncate_ragged_lines=True,
-            schema={f"c{i}": pl.String for i in range(len(self.fields) + 1)}, missing_columns="insert",
+            schema={field.column: pl.String for field in self.fields}, missing_columns="insert",
             empty_string_is_null=False, row_index_name="row", glob=False,
         )  # fmt: skip
         try:
@@ -292,7 +324,7 @@ class Split:
             pl.sum_horizontal(*[pl.col(f.column).str.len_bytes() for f in self.fields]).alias("n"),
             *[pl.col(f.column).cast(_category()) for f in self._facts],
         ]
-        sound = [pl.col(f"c{len(self.fields)}") == ""]
+        sound = [pl.col(self.fields[0].column).is_not_null()]
         for field in self.fields:
             text = pl.col(field.column)
             begins = len(field.before.encode())
@@ -301,10 +333,7 @@ class Split:
                 chosen += [text.alias("t"), to_the_hour.cast(_category()).alias("hour")]
                 sound += self._minutes(text.cast(pl.Binary), begins, field.last)
             elif field is self.duration:
-                number = text.cast(pl.Binary).bin.slice(begins).cast(pl.String)
-                number = number.str.strip_suffix("}") if field.last else number
-                chosen.append(number.cast(pl.Float64, strict=False).alias("d"))
-                sound.append(text.str.contains(_pattern(field, _DURATION)))
+                chosen.append(text.cast(self._spent).alias("d"))
             elif field not in self._facts:
                 sound.append(text.str.contains(_pattern(field, _SCALAR)))
         return [*chosen, pl.all_horizontal(*sound).alias("ok")]

@@ -113,7 +113,10 @@ class Tally:
         if row.retries is not None:
             self._retries[row.retries] += count
         if row.kind == "failure":
-            error = self._errors.setdefault(row.cause, _Error())
+            cause = row.cause
+            error = self._errors.get(cause)
+            if error is None:
+                error = self._errors[cause] = _Error()
             error.count += count
             if row.message is not None:
                 error.messages[row.message] = min(first, error.messages.get(row.message, first))
@@ -140,7 +143,11 @@ class Tally:
 
     def add_hour(self, kind: rows.Class, time: int, count: int) -> None:
         """Count `count` records of one class in the hour of `time`; `add_window` says when they were."""
-        self._hours.setdefault(time // _HOUR, Counter())[kind] += count
+        hour = time // _HOUR
+        kinds = self._hours.get(hour)
+        if kinds is None:
+            kinds = self._hours[hour] = Counter()
+        kinds[kind] += count
 
     def add_window(self, start: int, end: int) -> None:
         """Widen the window to these times."""
