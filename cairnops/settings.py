@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,6 +72,15 @@ def _statuses(text: str) -> str:
     if not {name.strip() for name in text.split(",")} <= {status.value for status in Status}:
         raise ValueError
     return _names(text)
+
+
+def _headers(text: str) -> str:
+    """`name=value` pairs with commas between; a pair that is none is repeated in the log of the library."""
+    text = _word(text)
+    for pair in text.split(","):
+        if not re.fullmatch(r"[\w.-]+=[^\s\",;\\]+", pair, re.ASCII):
+            raise ValueError
+    return text
 
 
 def _email(text: str) -> str:
@@ -288,6 +298,21 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_url,
     ),
     Setting(
+        name="OTEL_EXPORTER_OTLP_ENDPOINT",
+        default="",
+        help="Where the desk and workers send spans (OTLP over HTTP); empty sends none.",
+        accepted="an http:// or https:// address, without user, password and query",
+        parse=_url,
+    ),
+    Setting(
+        name="OTEL_EXPORTER_OTLP_HEADERS",
+        default="",
+        help="What is sent with them, as OpenTelemetry reads it.",
+        accepted="name=value pairs with commas between, blanks as %20",
+        parse=_headers,
+        secret=True,
+    ),
+    Setting(
         name="CAIRNOPS_COOKIE_SECRET",
         default="",
         help="Signs the desk's sign-in cookie; fresh at each start when not set.",
@@ -297,6 +322,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )
 
+#: What a secret is set to that the operating system keeps; behind it stands the service it is kept for.
+_KEYRING = "keyring:"
+
 _BY_NAME = {s.name: s for s in SETTINGS}
 
 
@@ -304,7 +332,7 @@ class Settings:
     """The settings in force, each with where it came from."""
 
     def __init__(self, environ: Mapping[str, str] | None = None):
-        """Read the environment.
+        """Read the environment, and the keyring for each secret that is set to `keyring:SERVICE`.
 
         Raises:
             SettingError: naming the variable, the value and what is accepted; secrets are not repeated.
@@ -319,15 +347,19 @@ class Settings:
             if name is None:
                 self._values[setting.name], self._sources[setting.name] = setting.default, "default"
                 continue
+            text, source = environ[name], f"environment {name}"
+            if setting.secret and text.strip().startswith(_KEYRING):
+                source = text.strip()
+                text = _from_keyring(source.removeprefix(_KEYRING), setting.name)
             try:
-                self._values[setting.name] = setting.parse(environ[name])
+                self._values[setting.name] = setting.parse(text)
             except ValueError:
                 hidden = setting.secret or (setting.parse is _url and "@" in environ[name])
                 shown = "the value given" if hidden else ascii(environ[name])
                 raise SettingError(
                     f"{name}: {shown} is not accepted.", hint=f"Accepted: {setting.accepted}."
                 ) from None
-            self._sources[setting.name] = f"environment {name}"
+            self._sources[setting.name] = source
 
     def __getitem__(self, name: str) -> Any:
         """The value in force."""
@@ -343,6 +375,8 @@ class Settings:
     def secrets(self) -> list[str]:
         """The secret values that are set, for whoever must keep them out of a text."""
         kept = [self._values[s.name] for s in SETTINGS if s.secret and self._values[s.name]]
+        headers = self["OTEL_EXPORTER_OTLP_HEADERS"]
+        kept += [pair.partition("=")[2] for pair in headers.split(",") if pair]
         password = urlsplit(self["DATABASE_URL"]).password
         return [*kept, password, unquote(password)] if password else kept
 
@@ -371,6 +405,34 @@ class Settings:
 def listed(text: str) -> tuple[str, ...]:
     """The names of a setting that holds several."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _from_keyring(service: str, name: str) -> str:
+    """The secret the operating system's keyring keeps for a service under a setting's name.
+
+    Raises:
+        SettingError: when there is no keyring, or it keeps none.
+    """
+    command = f"keyring set {service or 'SERVICE'} {name}"
+    try:
+        import keyring
+        from keyring.errors import KeyringError
+    except ImportError:
+        raise SettingError(
+            f"{name} is to come from a keyring, and none can be read.",
+            hint="pip install 'cairnops[keyring]'",
+        ) from None
+    try:
+        kept = keyring.get_password(service, name) if service else None
+    except KeyringError as error:
+        raise SettingError(
+            f"{name} is to come from the keyring, which cannot be read ({type(error).__name__}).",
+            hint="Unlock it, or set the secret itself in the environment.",
+        ) from None
+    if not kept:
+        where = f"keeps none for {service!a}" if service else "is asked for none: name the service"
+        raise SettingError(f"{name} is to come from the keyring, which {where}.", hint=command)
+    return str(kept)
 
 
 def roles_of_groups(settings: Settings) -> dict[str, Role]:

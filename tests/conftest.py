@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-_OURS = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "OIDC_", "SUPABASE_")
+_OURS = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "OIDC_", "OTEL_", "SUPABASE_")
 
 
 @pytest.fixture(autouse=True)

@@ -75,6 +75,27 @@ def existing(path: Path | None, *, hint: str) -> Iterator["Workspace"]:
         yield workspace
 
 
+@contextmanager
+def traced(service: str, settings: "Settings") -> Iterator[None]:
+    """Spans are sent meanwhile, where the settings say so; that they cannot be is said, and keeps nobody from work."""
+    if not settings["OTEL_EXPORTER_OTLP_ENDPOINT"]:
+        yield
+        return
+    from cairnops import __version__
+    from cairnops.telemetry import tracing
+
+    try:
+        stop = tracing.start(service, __version__, settings["OTEL_EXPORTER_OTLP_HEADERS"])
+    except ImportError:
+        narrate("no spans are sent, OpenTelemetry is not installed: pip install 'cairnops[otel]'")
+        yield
+        return
+    try:
+        yield
+    finally:
+        stop()
+
+
 def made(workspace: "Workspace") -> str:
     """What opening it had to make, in a sentence: the whole workspace, or what was missing from it."""
     root = str(workspace.root)

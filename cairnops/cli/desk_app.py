@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cairnops.cli import render
-from cairnops.cli.common import WorkspaceOption, narrate
+from cairnops.cli.common import WorkspaceOption, narrate, traced
 
 if TYPE_CHECKING:
     from cairnops.settings import Settings
@@ -55,7 +55,8 @@ def app(
             hint="Set OIDC_METADATA_URL and its companions, or add --practice-identity in a closed room.",
         )
     root = workspace or Path(settings["CAIRNOPS_HOME"])
-    launch.serve(root, settings, host, port, told=lambda chosen: _tell(host, chosen, session, settings))
+    with traced("desk", settings):
+        launch.serve(root, settings, host, port, told=lambda chosen: _tell(host, chosen, session, settings))
 
 
 def _tell(host: str, port: int, session: str, settings: "Settings") -> None:

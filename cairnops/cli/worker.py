@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cairnops.cli import exits, render
-from cairnops.cli.common import JsonOption, WorkspaceOption, narrate, opened
+from cairnops.cli.common import JsonOption, WorkspaceOption, narrate, opened, traced
 
 if TYPE_CHECKING:
     from cairnops.connectors.health import Figure
@@ -50,7 +50,7 @@ def worker(
         return
     import asyncio
 
-    with opened(workspace) as w, w.help_desk() as remote:
+    with opened(workspace) as w, w.help_desk() as remote, traced("worker", w.settings):
         if remote.simulated:
             narrate("CHATWOOT_BASE_URL is not set: delivering to the simulator of this workspace")
         asyncio.run(_serve(w, remote, concurrency, once, http))

@@ -20,6 +20,7 @@ from cairnops.domain import breaker, delivery, stale
 from cairnops.domain.delivery import Again, Answer, Claim, Done, FinalStatus, Found, LookUp
 from cairnops.domain.policy import DeliveryPolicy
 from cairnops.errors import CairnError, NotFound, RemoteError
+from cairnops.telemetry import tracing
 
 log = logging.getLogger(__name__)
 
@@ -163,13 +164,21 @@ class Worker:
 
     async def step(self, claim: Claim) -> FinalStatus | None:
         """One try or one look-up; the final status when it ended the effect."""
-        return await (self._look(claim) if claim.unclear else self._try(claim))
+        effect = claim.effect
+        with tracing.step(
+            "deliver", after=effect.trace, effect=effect.uid, kind=effect.kind.value, attempt=claim.attempt,
+            look=claim.unclear,
+        ) as step:  # fmt: skip
+            status = await (self._look(claim, step) if claim.unclear else self._try(claim, step))
+            step.say(outcome=status.value if status else "again")
+            return status
 
-    async def _try(self, claim: Claim) -> FinalStatus | None:
+    async def _try(self, claim: Claim, step: tracing.Step) -> FinalStatus | None:
         if not await self._still_right(claim):
             return None
         begun = self._timing.counter_us()
         result = await self._desk.deliver(claim.effect)
+        step.say(error=result.error_code)
         duration, at = self._timing.counter_us() - begun, self._stamp()
         after = delivery.after_try(result, claim.attempt, self._policy)
         if await self._down(breaker.silent(result), last=isinstance(after, Done)):
@@ -202,8 +211,9 @@ class Worker:
                     await self._apart(lambda: self._outbox.hold(due))
                 return None
 
-    async def _look(self, claim: Claim) -> FinalStatus | None:
+    async def _look(self, claim: Claim, step: tracing.Step) -> FinalStatus | None:
         found, at = await self._guarded(self._desk.find(claim.effect)), self._stamp()
+        step.say(code=found.value)
         looks = claim.looks + (found is Found.UNAVAILABLE)
         after = delivery.after_look_up(found, claim.attempt, claim.last_error, looks, self._policy)
         if await self._down(found is Found.UNAVAILABLE, last=isinstance(after, Done)):

@@ -18,6 +18,7 @@ from cairnops.domain.rules import Verdict
 from cairnops.domain.sla import Priority, Sla
 from cairnops.domain.suggestions import AiDraft, Source, Suggestion
 from cairnops.errors import InputError, StaleFacts
+from cairnops.telemetry import tracing
 
 #: How often a commit is tried again on facts that changed under it; each try decides anew.
 _TRIES = 20
@@ -173,6 +174,14 @@ class Desk:
             StaleFacts: when the conversation kept changing faster than it could be decided.
         """
         _storable(request)
+        with tracing.step("submit", action=request.action.value) as step:
+            receipt = self._submit(request)
+            step.say(
+                outcome=type(receipt.outcome).__name__.lower(), code=receipt.refused, decision=receipt.number
+            )
+            return receipt
+
+    def _submit(self, request: Request) -> Receipt:
         for _ in range(_TRIES):
             facts = self.ledger.facts(
                 request.conversation,
@@ -209,35 +218,36 @@ class Desk:
                 body[name] = value
         if outcome_follow_up := (outcome.follow_up if isinstance(outcome, Apply) else None):
             body["followUp"] = codec.plain(outcome_follow_up)
-        committed = self.ledger.commit(
-            Change(
+        change = Change(
+            conversation=request.conversation,
+            expect=facts.version if isinstance(outcome, Apply) else None,
+            entry=Entry(
+                kind=kind,
+                at=now,
+                actor=request.actor,
                 conversation=request.conversation,
-                expect=facts.version if isinstance(outcome, Apply) else None,
-                entry=Entry(
-                    kind=kind,
-                    at=now,
-                    actor=request.actor,
-                    conversation=request.conversation,
-                    session=request.session,
-                    key=request.key,
-                    code=code,
-                    body=body,
-                ),
-                # A key that belongs to another request stays that one's; the refusal is recorded beside it.
-                keyed=Keyed(
-                    key=request.key,
-                    fingerprint=actions.fingerprint(request),
-                    refused=code,
-                    sentence=sentence,
-                )
-                if facts.prior is None
-                else None,
-                decision=decision,
-                effects=outcome.effects if isinstance(outcome, Apply) else (),
-                seen=stale.seen(facts.conversation),
-                follow_up=outcome.follow_up if isinstance(outcome, Apply) else None,
+                session=request.session,
+                key=request.key,
+                code=code,
+                body=body,
+            ),
+            # A key that belongs to another request stays that one's; the refusal is recorded beside it.
+            keyed=Keyed(
+                key=request.key,
+                fingerprint=actions.fingerprint(request),
+                refused=code,
+                sentence=sentence,
             )
+            if facts.prior is None
+            else None,
+            decision=decision,
+            effects=outcome.effects if isinstance(outcome, Apply) else (),
+            seen=stale.seen(facts.conversation),
+            follow_up=outcome.follow_up if isinstance(outcome, Apply) else None,
         )
+        with tracing.step("commit") as step:
+            committed = self.ledger.commit(change)
+            step.say(decision=committed.number, effects=len(committed.effects))
         return Receipt(
             outcome=outcome,
             decision=decision.uid if decision else "",

@@ -48,6 +48,8 @@ class Effect:
     conversation_id: str
     kind: EffectKind
     payload: dict[str, str]
+    #: The step it was committed in, for whoever follows an action across processes; empty when nobody does.
+    trace: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,6 +33,7 @@ from cairnops.store import observations
 from cairnops.store import tables as t
 from cairnops.store.audit import append
 from cairnops.store.engine import Interrupted, reading, repeatable, steady, writing
+from cairnops.telemetry import tracing
 
 
 @steady
@@ -228,6 +229,7 @@ class SqlLedger:
     def _enqueue(self, c: Connection, change: Change, decision_uid: str, number: int) -> tuple[str, ...]:
         urgent = change.decision is not None and change.decision.priority == Priority.P1.value
         seen = codec.canonical(codec.plain(change.seen)) if change.seen is not None and change.effects else ""
+        trace = tracing.carried()
         uids = tuple(_effect_uid(change, position) for position in range(len(change.effects)))
         rows = [
             {
@@ -248,6 +250,7 @@ class SqlLedger:
                 "destination": self.destination,
                 "urgency": 1 if urgent else 2,
                 "seen": seen if draft.kind in RECHECKED else "",
+                "trace": trace,
             }
             for uid, draft in zip(uids, change.effects, strict=True)
         ]

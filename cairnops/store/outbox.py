@@ -117,6 +117,7 @@ class SqlOutbox:
                     conversation_id=row.conversation_id,
                     kind=EffectKind(row.kind),
                     payload=json.loads(row.payload),
+                    trace=row.trace,
                 ),
                 attempt=attempt,
                 unclear=unclear,

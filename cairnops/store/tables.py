@@ -139,6 +139,8 @@ effect = Table(
     Column("urgency", Integer, nullable=False, server_default="2"),
     #: How the conversation stood when this was decided; empty when it is sent however it stands now.
     Column("seen", Text, nullable=False, server_default=""),
+    #: The step it was committed in, as tracing carries it on (a W3C `traceparent`); empty where nobody listened.
+    Column("trace", String(60), nullable=False, server_default=""),
 )
 _unfinished: dict[str, Any] = dict.fromkeys(
     ("sqlite_where", "postgresql_where"), effect.c.due_ms.is_not(None)

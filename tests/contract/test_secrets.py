@@ -29,6 +29,8 @@ PASSWORD = "canary-DATABASE_URL+7f3a9c"
 CANARIES = {
     s.name: f"canary-{s.name.lower()}-7f3a9c" for s in SETTINGS if s.secret and s.name != "DATABASE_URL"
 }
+#: What a canary stands in where it cannot stand alone.
+AS_SET = CANARIES | {"OTEL_EXPORTER_OTLP_HEADERS": f"authorization={CANARIES['OTEL_EXPORTER_OTLP_HEADERS']}"}
 WORDS = [*CANARIES.values(), PASSWORD, quote(PASSWORD, safe="")]
 
 
@@ -68,9 +70,10 @@ def echo() -> Iterator[str]:
 def environ(postgresql: Any, echo: str) -> dict[str, str]:
     """Everything set; nobody outside believes us."""
     there = {"SUPABASE_URL": echo, "OIDC_METADATA_URL": f"{echo}/.well-known/openid-configuration"}
+    there |= {"OTEL_EXPORTER_OTLP_ENDPOINT": echo}
     there |= {"OIDC_CLIENT_ID": "desk", "OIDC_ROLES": "cx=operator"}
     there["DATABASE_URL"] = postgresql.url.replace("postgres@", f"postgres:{quote(PASSWORD, safe='')}@")
-    return CANARIES | there
+    return AS_SET | there
 
 
 Say = Callable[..., str]
@@ -129,7 +132,9 @@ def searched(folder: Path) -> int:
 
 def test_there_is_a_canary_for_every_secret() -> None:
     named = {
-        s.name for s in SETTINGS if any(word in s.name for word in ("KEY", "TOKEN", "SECRET", "DATABASE"))
+        s.name
+        for s in SETTINGS
+        if any(word in s.name for word in ("KEY", "TOKEN", "SECRET", "DATABASE", "HEADERS"))
     }
     assert named == {*CANARIES, "DATABASE_URL"} == {s.name for s in SETTINGS if s.secret}
 
@@ -196,7 +201,7 @@ def test_a_defect_shows_its_traceback_and_no_secret(
 
 
 def scrubbed(environ: dict[str, str]) -> dict[str, str]:
-    ours = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "OIDC_", "SUPABASE_")
+    ours = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "OIDC_", "OTEL_", "SUPABASE_")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return kept | {"PYTHONPATH": os.pathsep.join(sys.path), "NO_COLOR": "1"} | environ
 
@@ -244,4 +249,4 @@ def test_settings_show_no_secret_in_any_way(environ: dict[str, str]) -> None:
         settings["nothing"]
     except KeyError:
         clean(traceback.format_exc(), "a traceback")
-    assert set(settings.secrets()) >= set(CANARIES.values())
+    assert set(settings.secrets()) >= set(AS_SET.values())

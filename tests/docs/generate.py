@@ -185,7 +185,7 @@ def _settings() -> str:
             f"`{s.name}`",
             _default(s.default),
             s.accepted,
-            s.help + (" Never printed." if s.secret else ""),
+            s.help + (" Never printed; `keyring:SERVICE` takes it from the keyring." if s.secret else ""),
             ", ".join(f"`{a}`" for a in s.aliases) or "none",
         )
         for s in SETTINGS

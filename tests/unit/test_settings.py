@@ -1,6 +1,11 @@
 """Every setting: what it takes, what it refuses and how it says so; and secrets, which are never said."""
 
+from collections.abc import Iterator
+
+import keyring
 import pytest
+from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked
 
 from cairnops.errors import SettingError
 from cairnops.settings import SETTINGS, Settings
@@ -61,6 +66,8 @@ GOOD = [
         "https://id.example/.well-known/openid-configuration",
         "https://id.example/.well-known/openid-configuration",
     ),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318/", "http://127.0.0.1:4318"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x,team=cx", "authorization=Bearer%20x,team=cx"),
     ("OIDC_CLIENT_ID", "desk", "desk"),
     ("OIDC_CLIENT_SECRET", "s3cret", "s3cret"),
     ("OIDC_ROLES", "cx-leads=lead, everybody=analyst", "cx-leads=lead, everybody=analyst"),
@@ -168,7 +175,11 @@ CANARY = "canary-3f9a1c"
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_is_never_shown(name: str) -> None:
-    text = f"postgresql://sam:{CANARY}@db.example/desk" if name == "DATABASE_URL" else CANARY
+    inside = {
+        "DATABASE_URL": f"postgresql://sam:{CANARY}@db.example/desk",
+        "OTEL_EXPORTER_OTLP_HEADERS": f"authorization={CANARY}",
+    }
+    text = inside.get(name, CANARY)
     found = Settings({name: text})
     assert found[name] == text and {text, CANARY} == set(found.secrets())
     assert CANARY not in repr(found) + str(found) + repr(found.table())
@@ -218,3 +229,72 @@ def test_the_end_of_an_address_is_long_enough_and_plain(text: str) -> None:
         Settings({"CHATWOOT_WEBHOOK_TOKEN": text})
     assert text not in str(error.value)
     assert error.value.hint == "Accepted: 12 or more letters, digits, hyphens and underscores."
+
+
+# -- the keyring
+
+
+class Kept(KeyringBackend):
+    """A keyring of one's own, as the library takes any."""
+
+    priority = 1  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: dict[tuple[str, str], str] = {}
+        self.locked = False
+
+    def get_password(self, service: str, username: str) -> str | None:
+        if self.locked:
+            raise KeyringLocked(f"{CANARY} is locked away")
+        return self.held.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.held[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        del self.held[service, username]
+
+
+@pytest.fixture
+def kept() -> Iterator[Kept]:
+    before = keyring.get_keyring()
+    fresh = Kept()
+    keyring.set_keyring(fresh)
+    yield fresh
+    keyring.set_keyring(before)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_may_be_kept_in_the_keyring(name: str, kept: Kept) -> None:
+    inside = {"DATABASE_URL": f"postgresql://sam:{CANARY}@h/d", "OTEL_EXPORTER_OTLP_HEADERS": f"a={CANARY}"}
+    keyring.set_password("team", name, inside.get(name, CANARY))
+    found = Settings({name: " keyring:team "})
+    assert found[name] == inside.get(name, CANARY) and CANARY in found.secrets()
+    row = next(row for row in found.table() if row["name"] == name)
+    assert (row["value"], row["source"]) == ("set", "keyring:team")
+
+
+@pytest.mark.parametrize(
+    ("value", "held", "said"),
+    [
+        pytest.param("keyring:team", None, "keeps none for 'team'", id="nothing there"),
+        pytest.param("keyring:", None, "name the service", id="no service"),
+        pytest.param("keyring:team", f"{CANARY} x", "the value given is not accepted", id="no token"),
+        pytest.param("keyring:team", "locked", "cannot be read (KeyringLocked)", id="locked"),
+    ],
+)
+def test_what_the_keyring_does_not_give_is_said_without_it(
+    kept: Kept, value: str, held: str | None, said: str
+) -> None:
+    kept.locked = held == "locked"
+    if held:
+        kept.held["team", "SUPABASE_SERVICE_KEY"] = held
+    with pytest.raises(SettingError) as refused:
+        Settings({"SUPABASE_SERVICE_KEY": value})
+    assert said in str(refused.value) and CANARY not in str(refused.value) + refused.value.hint
+
+
+def test_only_secrets_are_looked_for_there(kept: Kept) -> None:
+    kept.held["team", "OIDC_CLIENT_ID"] = "x"
+    assert Settings({"OIDC_CLIENT_ID": "keyring:team"})["OIDC_CLIENT_ID"] == "keyring:team"

@@ -42,6 +42,8 @@ ALTER TABLE effect ADD COLUMN urgency INTEGER DEFAULT '2' NOT NULL;
 
 ALTER TABLE effect ADD COLUMN seen TEXT DEFAULT '' NOT NULL;
 
+ALTER TABLE effect ADD COLUMN trace VARCHAR(60) DEFAULT '' NOT NULL;
+
 DROP INDEX effect_due;
 
 CREATE INDEX effect_turn ON effect (urgency, due_ms, seq) WHERE due_ms IS NOT NULL;
