@@ -17,7 +17,7 @@ from cairnops.connectors.circuit import Circuit
 from cairnops.domain import breaker
 from cairnops.domain.breaker import Outage
 from cairnops.domain.conversations import Actor, Conversation, Role
-from cairnops.errors import CairnError, RemoteError
+from cairnops.errors import CairnError, NotFound, RemoteError
 from cairnops.settings import Settings
 from cairnops.workspace import Remote, Workspace, now
 
@@ -29,6 +29,8 @@ T = TypeVar("T")
 _WORKERS = 4
 _POLL_S = 0.25
 _SYNC_S = 15.0
+#: Of what is no longer among those that wait, so many are asked about each time.
+_REST_AT_ONCE = 20
 _PROBE_S = 5.0
 _CALL_S = 60.0
 
@@ -75,6 +77,9 @@ class Room:
         self._wake = asyncio.Event()
         self._wake.set()
         self._touched: set[str] = set()
+        # What was found waiting and has not been seen otherwise since, and what of it was asked about last.
+        self._waiting: set[str] = set()
+        self._asked_last = ""
         self._listeners: set[Callable[[str], None]] = set()
         self._version = (self.workspace.ledger.newest(), 0)
         self._holders: frozenset[tuple[str, str]] = frozenset()
@@ -285,6 +290,7 @@ class Room:
             desk = self.workspace.desk(self.now)
             for conversation in found:
                 desk.observe(conversation, SYNC)
+            await self._read_the_rest(self.client, {conversation.id for conversation in found})
             self.source = Source(at=self.now(), simulated=self.remote.simulated)
         except CairnError as error:
             self.source = Source(at=before.at, problem=str(error), simulated=self.remote.simulated)
@@ -292,6 +298,23 @@ class Room:
                 with suppress(CairnError):
                     await self._circuit.heard(True, last=True)
         self._look(extra=before.at is None or before.problem != self.source.problem)
+
+    async def _read_the_rest(self, client: ChatwootClient, found: set[str]) -> None:
+        """Read some of what waited before and is not found waiting now: resolved by a colleague, or given away."""
+        # Only what was found before: what is narrowed out of sight stays out of sight.
+        left = sorted(self._waiting - found, key=lambda key: (key <= self._asked_last, key))
+        self._waiting |= found
+        for key in left[:_REST_AT_ONCE]:
+            self._asked_last = key
+            try:
+                conversation = await client.conversation(key)
+            except NotFound:
+                self._waiting.discard(key)
+                log.info("The help desk has it no more.", extra={"action": "conversation_lost"})
+                continue
+            self.workspace.desk(self.now).observe(conversation, SYNC)
+            if conversation.status not in client.reads.statuses:
+                self._waiting.discard(key)
 
     async def read_one(self, conversation: str) -> None:
         """Read one conversation of the help desk into the ledger; a help desk that is down changes nothing."""
