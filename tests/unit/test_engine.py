@@ -261,7 +261,8 @@ def test_rows_written_alike_are_taken_however_they_are_written(tmp_path, names, 
         clock = f"{number % 24:02d}:{number % 60:02d}:59" + (f".{fraction}" if fraction else "")
         cells = {
             "id": rng.choice([str(number), f'"01K7{number}"']), "status": rng.choice(['"ok"', '"FAILED"', "503"]),
-            "duration": rng.choice(["0", "12.5", "null", "0.001"]), "time": f'"2025-10-{1 + number % 28:02d}T{clock}{zone}"',
+            "duration": rng.choice(["0", "12.5", "null", "0.001"]),
+            "time": f'"2025-10-{1 + number % 28:02d}T{clock}{zone}"',
             "été": rng.choice(["true", "-1.5e3", '"ü"']), "note": f'"{number}"', "scope": '"ops"',
             "error": rng.choice(["null", '"E"', '{"code":7}']),
         }  # fmt: skip
@@ -281,6 +282,37 @@ def test_rows_written_alike_are_taken_however_they_are_written(tmp_path, names, 
         (taken,) = pieces(source)
     assert (taken.lines, taken.taken) == (306, 301 + (lines[7] == odd[0]))
     assert [place for place, _ in taken.left()][-4:] == [301, 302, 303, 304]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param("}", "},", id="a-comma-behind-it"),
+        pytest.param("}", '},{"status":"FAILED"}', id="another-object-behind-it"),
+        pytest.param("05:07.318", "05:60.318", id="a-sixtieth-second"),
+        pytest.param("05:07.318", "60:07.318", id="a-sixtieth-minute"),
+        pytest.param("05:07.318", "05:0:.318", id="a-sign-above-nine"),
+        pytest.param("07.318Z", "07.318z", id="another-zone"),
+        pytest.param("12.5", "12.", id="a-number-that-breaks-off"),
+        pytest.param("12.5", "012.5", id="a-number-with-a-zero-in-front"),
+        pytest.param("12.5", "1e2", id="a-number-as-a-power"),
+        pytest.param('"id":850', '"id":0850', id="an-id-with-a-zero-in-front"),
+        pytest.param('"id":850', '"ok":false', id="another-key"),
+        pytest.param('"ok"', '"\ufffd"', id="a-character-replaced"),
+        pytest.param("}", "}\r", id="another-line-end"),
+    ],
+)
+def test_one_flaw_among_hundreds_of_rows_is_seen(tmp_path, old, new):
+    line = '{"id":%d,"status":"ok","durationMs":12.5,"timestamp":"2025-10-09T14:05:07.318Z","scope":"ops"}'
+    lines = [line % number for number in range(900)]
+    lines[850] = lines[850].replace(old, new)
+    assert lines[850] != line % 850
+    path = tmp_path / "e.ndjson"
+    path.write_bytes(("\n".join(lines) + "\n").encode())
+    assert alike(path) == figures(path, "python")
+    with Source(path) as source:
+        (taken,) = pieces(source)
+    assert [place for place, _ in taken.left()] == [850]
 
 
 @pytest.mark.parametrize(
