@@ -187,13 +187,14 @@ class Split:
     """
 
     def __init__(self, lines: Iterable[str]):
-        self.fields: tuple[Field, ...] = ()
-        shown = next((line for line in list(lines)[:_LOOKED_AT] if self._learn(line)), "")
+        shown = next((line for line in list(lines)[:_LOOKED_AT] if _fields(line)), "")
+        #: The fields of a line, in their order.
+        self.fields = _fields(shown)
         where = {field.name: field for field in self.fields}
         durations, times, ids = (
             [where[name] for name in names if name in where] for names in (DURATIONS, TIMES, IDS)
         )
-        if not shown or max(map(len, (durations, times, ids))) > 1 or where.keys() & INSIDE:
+        if not self.fields or max(map(len, (durations, times, ids))) > 1 or where.keys() & INSIDE:
             raise NotThisWay
         #: The fields of a duration and of a time, if there are any.
         self.duration, self.time = next(iter(durations), None), next(iter(times), None)
@@ -217,29 +218,6 @@ class Split:
         #: A time in each hour, by the number of the hour.
         self.hours: dict[int, int | None] = {}
 
-    def _learn(self, line: str) -> bool:
-        try:
-            value = parse(line)
-        except (ValueError, RecursionError):
-            return False
-        parts = line.split(",")
-        found = [match for part in parts if (match := _FIELD.fullmatch(part))]
-        if (
-            not isinstance(value, dict)
-            or value.keys() <= ERROR_KEYS
-            or not len(parts) == len(found) <= _FIELDS
-        ):
-            return False
-        names = [json.loads(match[2]) for match in found]
-        braces = [match[1].startswith("{") for match in found]
-        if names != list(value) or braces != [True] + [False] * (len(names) - 1) or not line.endswith("}"):
-            return False
-        self.fields = tuple(
-            Field(name=name, column=f"c{i}", before=match[1], last=i == len(names) - 1)
-            for i, (name, match) in enumerate(zip(names, found, strict=True))
-        )
-        return True
-
     def _value(self, field: Field, text: str) -> str | None:
         """The JSON text of a field's value; None if the field is not written as it should be."""
         if not text.startswith(field.before) or "\ufffd" in text or (field.last and not text.endswith("}")):
@@ -255,6 +233,7 @@ class Split:
         """The numbers of facts and hour of each line; `records` and `hours` know them afterwards."""
         count = len(self._facts)
         codes = [tuple(line) for line in frame.select(pl.col(self.told).to_physical()).iter_rows()]
+        found: list[tuple[Codes, int | None]]
         found = [(line[:count], line[count] if self.time else None) for line in codes]
         new = [
             place
@@ -286,7 +265,7 @@ class Split:
         )
 
     def _record(self, told: tuple[str, ...]) -> dict[str, Any] | None:
-        out = {}
+        out: dict[str, Any] = {}
         for field, text in zip(self._facts, told, strict=False):
             value = self._value(field, text)
             if value is None:
@@ -365,6 +344,26 @@ class Split:
 
 def _open(data: bytes) -> bool:
     return not data.endswith(b"\n")
+
+
+def _fields(line: str) -> tuple[Field, ...]:
+    """The fields of a line; none if it is not a row that comes apart at its commas."""
+    try:
+        value = parse(line)
+    except (ValueError, RecursionError):
+        return ()
+    parts = line.split(",")
+    found = [match for part in parts if (match := _FIELD.fullmatch(part))]
+    if not isinstance(value, dict) or value.keys() <= ERROR_KEYS or not len(parts) == len(found) <= _FIELDS:
+        return ()
+    names = [json.loads(match[2]) for match in found]
+    braces = [match[1].startswith("{") for match in found]
+    if names != list(value) or braces != [True] + [False] * (len(names) - 1) or not line.endswith("}"):
+        return ()
+    return tuple(
+        Field(name=name, column=f"c{i}", before=match[1], last=i == len(names) - 1)
+        for i, (name, match) in enumerate(zip(names, found, strict=True))
+    )
 
 
 def _u64(number: int) -> pl.Expr:
