@@ -30,7 +30,11 @@ T = TypeVar("T")
 
 
 class Book(Protocol):
-    """Where workers are listed; both answers are the shared clock, epoch milliseconds."""
+    """Where workers are listed; both answers are the database's clock, epoch milliseconds."""
+
+    @property
+    def own_clock(self) -> bool:
+        """Whether that is another one than this machine's."""
 
     def enter(self, name: str, *, host: str, pid: int, version: str, concurrency: int, at: datetime) -> int:
         """Be listed from now on."""
@@ -56,6 +60,13 @@ class SharedTiming(Timing):
     """Goes by the database's clock: leases that several machines keep mean nothing on several clocks."""
 
     _surest_ms = float("inf")
+
+    def __init__(self) -> None:
+        self._start_ms = (time.time_ns() - time.monotonic_ns()) // 1_000_000
+
+    def own_ms(self) -> int:
+        """A clock that nobody sets: an hour put on this machine's would make every lease of the others look over."""
+        return self._start_ms + time.monotonic_ns() // 1_000_000
 
     def learn(self, theirs_ms: int, asked_ms: int, took_ms: float) -> None:
         """Take in what the shared clock said to a question asked at `asked_ms` of ours, answered `took_ms` later.
@@ -92,7 +103,8 @@ class Service:
     ):
         """With `outages` it leaves a help desk that is down in peace; see `Worker`."""
         self._book, self._who, self._stamp, self._concurrency = book, who, stamp, concurrency
-        self.timing = SharedTiming()
+        # All who share a file are on one machine, and its clock is set for all of them at once.
+        self.timing = SharedTiming() if book.own_clock else Timing()
         self._threads = ThreadPoolExecutor(min(concurrency, _THREADS) + 1, "cairnops-worker")
         circuit = (
             None
@@ -181,11 +193,13 @@ class Service:
     async def _heard_of(self, call: Callable[[datetime], int]) -> None:
         def ask() -> tuple[int, int, float]:
             # Timed where it is made: waiting for a thread is not the database's doing.
-            asked, begun = time.time_ns() // 1_000_000, time.perf_counter()
+            asked, begun = self.timing.own_ms(), time.perf_counter()
             theirs = call(self._stamp())
             return theirs, asked, (time.perf_counter() - begun) * 1000
 
-        self.timing.learn(*await self._apart(ask))
+        answer = await self._apart(ask)
+        if isinstance(self.timing, SharedTiming):
+            self.timing.learn(*answer)
         self._heard = time.monotonic()
 
     async def _apart(self, call: Callable[[], T]) -> T:

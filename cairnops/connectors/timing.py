@@ -17,7 +17,11 @@ class Timing:
 
     def now_ms(self) -> int:
         """Epoch milliseconds."""
-        return time.time_ns() // 1_000_000 + self.ahead_ms
+        return self.own_ms() + self.ahead_ms
+
+    def own_ms(self) -> int:
+        """What this machine's clock says."""
+        return time.time_ns() // 1_000_000
 
     def counter_us(self) -> int:
         """A counter for durations, microseconds."""

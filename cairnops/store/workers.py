@@ -41,6 +41,11 @@ class SqlWorkers:
     def __init__(self, engine: Engine, destination: str = ""):
         self._engine, self._destination = engine, destination
 
+    @property
+    def own_clock(self) -> bool:
+        """Whether the database has a clock of its own; a file goes by the machine's."""
+        return not is_sqlite(self._engine)
+
     @repeatable
     def enter(self, name: str, *, host: str, pid: int, version: str, concurrency: int, at: datetime) -> int:
         """Be listed from now on; returns the database's clock, epoch milliseconds."""

@@ -93,6 +93,10 @@ class Tally:
     held: int = 0
     freezes: int = 0
     restarts: int = 0
+    #: Every connection to the database cut; clocks set; the disk full.
+    cuts: int = 0
+    jumps: int = 0
+    fills: int = 0
     requests: int = 0
     struck: int = 0
     ended: Counter[str] = field(default_factory=Counter)
@@ -116,7 +120,7 @@ class Storm:
 
     def __init__(self, folder: Path, forker: Forker, *, url: str = "", seed: int = 1, percent: int = 25):
         self.root, self.forker, self.dice, self.tally = folder / "w", forker, random.Random(seed), Tally()
-        self.root.mkdir(parents=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         (self.root / "policy.yaml").write_text(POLICY, encoding="utf-8")
         self.log = folder / "workers.log"
         self.simulator = ChatwootSimulator(folder / "simulator.db", TOKEN).start()
@@ -124,6 +128,8 @@ class Storm:
         self.env |= {"DATABASE_URL": url} if url else {}
         self.w = Workspace.open(self.root, Settings(self.env))
         self.workers: dict[int, float] = {}
+        #: Where the clocks of the workers stand, seconds from the true time.
+        self.clocks: list[Path] = []
         self._made = 0
         for key in range(1, 31):
             self.conversation(key)
@@ -186,7 +192,15 @@ class Storm:
         """Let so many workers run."""
         self.workers = {pid: since for pid, since in self.workers.items() if alive(pid)}
         while len(self.workers) < count:
-            pid = self.forker.start(["cairnops", "worker", "-w", str(self.root)], self.env, self.log)
+            # Workers of one file are on one machine, and on one clock.
+            clock = self.root / (
+                "clock" if not self.w.settings["DATABASE_URL"] else f"clock-{len(self.clocks)}"
+            )
+            if clock not in self.clocks:
+                clock.write_text("0")
+                self.clocks.append(clock)
+            env = self.env | {"STORM_CLOCK": str(clock)}
+            pid = self.forker.start(["cairnops", "worker", "-w", str(self.root)], env, self.log)
             self.workers[pid] = time.monotonic()
 
     def _kill(self, pid: int) -> None:
@@ -220,6 +234,25 @@ class Storm:
         time.sleep(seconds)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+    def jump(self) -> None:
+        """Set the clock of one of the machines that run now an hour on, back, or right again."""
+        clock = self.dice.choice(self.clocks[-len(self.workers) :] or [self.root / "clock"])
+        now, to = clock.read_text(), self.dice.choice(["3600", "-3600", "0", "20", "-20"])
+        aside = clock.with_suffix(".new")
+        aside.write_text(to)
+        aside.replace(clock)
+        self.tally.jumps += now != to
+
+    def fill(self, seconds: float) -> None:
+        """Leave no room on the disk for a while; the folder must be on one of its own."""
+        filler = self.root / "filler"
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(b"x" * 4096)
+        self.tally.fills += 1
+        time.sleep(seconds)
+        filler.unlink()
 
     def kill_all_and_recover(self) -> None:
         """Kill every worker at one instant and take the time one new worker needs for what they held."""
@@ -310,6 +343,24 @@ def rage(
     return made.judge()
 
 
+def _set_clock(place: Path) -> None:
+    """Let this process's wall clock go wrong by what stands there; nothing else of it changes."""
+    import datetime as dates
+
+    from cairnops import workspace
+
+    true_ns = time.time_ns
+
+    def ns() -> int:
+        return true_ns() + int(place.read_text()) * 1_000_000_000
+
+    def now() -> dates.datetime:
+        return dates.datetime.fromtimestamp(ns() // 1_000_000 / 1000, dates.UTC)
+
+    time.time_ns, time.time = ns, lambda: ns() / 1e9
+    workspace.now = now
+
+
 def _work(order: dict[str, Any]) -> None:
     """The command, in a fork."""
     from cairnops.cli import main
@@ -320,6 +371,7 @@ def _work(order: dict[str, Any]) -> None:
     for name in [name for name in os.environ if name.startswith(_OURS)]:
         del os.environ[name]
     os.environ |= order["env"]
+    _set_clock(Path(order["env"]["STORM_CLOCK"]))
     sys.argv = order["argv"]
     main()
 

@@ -1,4 +1,4 @@
-"""Real workers killed at random instants, on SQLite and PostgreSQL: nothing lost, doubled, stuck, or out of turn.
+"""Real workers killed, cut off and on wrong clocks, on SQLite and PostgreSQL: nothing lost, doubled or stuck.
 
 The whole of it is tests/bench/bench_faults.py; here is enough of it to notice when it breaks.
 """
@@ -43,7 +43,15 @@ def test_workers_killed_and_frozen_lose_and_double_nothing(kind: str, forker: An
             tally = storms.rage(made, 12, freezes=1)
     else:
         with postgres.database() as url, storms.storm(tmp_path, forker=forker, url=url, seed=12) as made:
-            tally = storms.rage(made, 12, freezes=1)
+
+            def strike(number: int) -> None:
+                if number % 3 == 0:
+                    postgres.cut(postgres.name_of(url))
+                elif number % 3 == 1:
+                    made.jump()
+
+            tally = storms.rage(made, 12, freezes=1, meanwhile=strike)
+            assert tally.jumps > 0
     print(tally)
     assert tally.clean, tally
     assert tally.kills >= 12 and tally.hit > 0 and tally.struck * 5 > tally.requests

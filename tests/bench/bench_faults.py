@@ -1,4 +1,4 @@
-"""Workers killed, frozen and cut off from their database, against a help desk of which every fourth answer is wrong.
+"""Workers killed, frozen, cut off, on a full disk and on wrong clocks, while every fourth answer outside is wrong.
 
 Run it: python tests/bench/bench_faults.py [KILLS]. It prints how many effects were lost, doubled and stuck.
 """
@@ -6,14 +6,17 @@ Run it: python tests/bench/bench_faults.py [KILLS]. It prints how many effects w
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 TESTS = Path(__file__).resolve().parents[1]
-KILLS, FREEZES, RESTARTS = 160, 20, 4
+KILLS, FREEZES, RESTARTS, CUTS, JUMPS, FILLS = 160, 20, 4, 30, 30, 6
 
 
 def load(name: str, path: Path) -> ModuleType:
@@ -33,7 +36,8 @@ def report(name: str, tally: object, seconds: float) -> bool:
     x = tally
     print(
         f"{name}: {x.effects} effects, {x.kills} kills ({x.hit} of a worker with {x.held} effects in hand), "  # type: ignore[attr-defined]
-        f"{x.freezes} freezes, {x.restarts} database restarts, {x.struck} of {x.requests} requests struck, "  # type: ignore[attr-defined]
+        f"{x.freezes} freezes, {x.restarts} database restarts, {x.cuts} cuts, {x.jumps} clocks set, {x.fills} disks full, "  # type: ignore[attr-defined]
+        f"{x.struck} of {x.requests} requests struck, "  # type: ignore[attr-defined]
         f"{x.lost_tries} tries whose worker died; ended {dict(x.ended)}\n"  # type: ignore[attr-defined]
         f"  lost {x.lost}, doubled {x.doubled}, stuck {x.stuck}, said to have failed and there {x.false}, "  # type: ignore[attr-defined]
         f"conversations out of order {x.out_of_order}; recovery "  # type: ignore[attr-defined]
@@ -41,6 +45,23 @@ def report(name: str, tally: object, seconds: float) -> bool:
         flush=True,
     )
     return bool(x.clean)  # type: ignore[attr-defined]
+
+
+def admin(server: Path, statement: str) -> None:
+    """One statement to the server, as its owner."""
+    with postgres.psycopg.connect(postgres.url(server, "postgres"), autocommit=True) as connection:
+        connection.execute(statement)
+
+
+@contextmanager
+def disk(folder: Path) -> Iterator[None]:
+    """A folder on a disk of its own of 12 MB; it takes the rights to mount one."""
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def main() -> int:
@@ -75,6 +96,32 @@ def main() -> int:
         with storms.storm(folder / "frozen", forker=forker, seed=3) as s:
             clean.append(
                 report("SQLite, frozen", storms.rage(s, FREEZES, freezes=FREEZES), time.monotonic() - begun)
+            )
+        for name, strike, times in (("cut off", "cut", CUTS), ("clocks set", "jump", JUMPS)):
+            url, begun = postgres.url(server_folder, f"storm_{strike}"), time.monotonic()
+            admin(server_folder, f"CREATE DATABASE storm_{strike}")
+            with storms.storm(folder / strike, forker=forker, url=url, seed=4) as s:
+
+                def meanwhile(_: int, s: object = s, strike: str = strike) -> None:
+                    if strike == "jump":
+                        s.jump()  # type: ignore[attr-defined]
+                        return
+                    admin(
+                        server_folder,
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'storm_cut'",
+                    )
+                    s.tally.cuts += 1  # type: ignore[attr-defined]
+
+                tally = storms.rage(s, times, meanwhile=meanwhile)
+                clean.append(report(f"PostgreSQL, {name}", tally, time.monotonic() - begun))
+        begun = time.monotonic()
+        with disk(folder / "small" / "w"), storms.storm(folder / "small", forker=forker, seed=5) as s:
+
+            def fill(_: int) -> None:
+                s.fill(0.7)
+
+            clean.append(
+                report("SQLite, disk full", storms.rage(s, FILLS, meanwhile=fill), time.monotonic() - begun)
             )
     finally:
         forker.close()

@@ -181,3 +181,19 @@ def test_without_the_look_up_an_unclear_try_would_be_sent_again() -> None:
     blind = replace(THREE, look_up=False)
     assert delivery.after_try(result(UNKNOWN), 1, blind) == Again(after_ms=250)
     assert delivery.after_try(result(UNKNOWN, "ETIMEDOUT"), 3, blind) == TIMEOUT
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_moves_no_lease_of_a_shared_database(
+    monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Leases of several machines hold by the server's clock; an administrator sets one of theirs."""
+    import time
+
+    from cairnops.connectors.service import SharedTiming
+
+    timing, real = SharedTiming(), time.time_ns
+    timing.learn(timing.own_ms() + 5_000, timing.own_ms(), 1.0)
+    before = timing.now_ms()
+    monkeypatch.setattr(time, "time_ns", lambda: real() + hours * 3_600_000_000_000)
+    assert 0 <= timing.now_ms() - before < 60_000
