@@ -301,7 +301,8 @@ def test_a_help_desk_that_is_not_set_up_is_said_apart_from_one_that_is_down(
     monkeypatch.setenv("CHATWOOT_API_TOKEN", "t0ken-of-the-desk")
     with serving(workspace) as desk:
         page = visit(desk, ALEX)
-        expect(page.get_by_text("The help desk cannot be read")).to_be_visible()
+        expect(page.get_by_text("has not answered since").first).to_be_visible()
+        expect(page.get_by_text("decisions are kept and sent later")).to_be_visible()
         expect(page.get_by_text("t0ken")).to_have_count(0)
 
 
