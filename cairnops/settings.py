@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from cairnops.domain import policy as policies
-from cairnops.domain.conversations import Role
+from cairnops.domain.conversations import Role, Status
 from cairnops.domain.policy import Policy
 from cairnops.errors import PolicyError, SettingError
 
@@ -43,6 +43,14 @@ def _word(text: str) -> str:
     return text
 
 
+def _address_end(text: str) -> str:
+    """What may end an address as it is, and is too long to be guessed."""
+    text = text.strip()
+    if len(text) < 12 or not text.isascii() or not text.replace("-", "").replace("_", "").isalnum():
+        raise ValueError
+    return text
+
+
 def _roles(text: str) -> str:
     """`group=role` pairs with commas between."""
     known = {role.value for role in Role}
@@ -51,6 +59,19 @@ def _roles(text: str) -> str:
         if not group or not equals or role not in known:
             raise ValueError
     return text.strip()
+
+
+def _names(text: str) -> str:
+    """Names with commas between, as the help desk's pages show them."""
+    if not text.isprintable() or not all(name.strip() for name in text.split(",")):
+        raise ValueError
+    return ", ".join(name.strip() for name in text.split(","))
+
+
+def _statuses(text: str) -> str:
+    if not {name.strip() for name in text.split(",")} <= {status.value for status in Status}:
+        raise ValueError
+    return _names(text)
 
 
 def _headers(text: str) -> str:
@@ -178,6 +199,50 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_word,
         secret=True,
         aliases=("CHATWOOT_TOKEN", "CHATWOOT_ACCESS_TOKEN"),
+    ),
+    Setting(
+        name="CHATWOOT_STATUSES",
+        default="open, pending",
+        help="Read only conversations in one of these statuses.",
+        accepted="some of open, pending, snoozed, resolved, with commas between",
+        parse=_statuses,
+    ),
+    Setting(
+        name="CHATWOOT_LABELS",
+        default="",
+        help="Read only conversations with one of these labels; empty reads all.",
+        accepted="names with commas between",
+        parse=_names,
+    ),
+    Setting(
+        name="CHATWOOT_INBOXES",
+        default="",
+        help="Read only conversations in one of these inboxes; empty reads all.",
+        accepted="names with commas between",
+        parse=_names,
+    ),
+    Setting(
+        name="CHATWOOT_TEAMS",
+        default="",
+        help="Read only conversations given to one of these teams; empty reads all.",
+        accepted="names with commas between",
+        parse=_names,
+    ),
+    Setting(
+        name="CHATWOOT_WEBHOOK_SECRET",
+        default="",
+        help="The secret Chatwoot shows for its webhook, and signs deliveries with.",
+        accepted="a key: printable characters, no blanks",
+        parse=_word,
+        secret=True,
+    ),
+    Setting(
+        name="CHATWOOT_WEBHOOK_TOKEN",
+        default="",
+        help="The end of the webhook's address, for a Chatwoot before 4.11.2, which signs nothing.",
+        accepted="12 or more letters, digits, hyphens and underscores",
+        parse=_address_end,
+        secret=True,
     ),
     Setting(
         name="SUPABASE_URL",
@@ -335,6 +400,11 @@ class Settings:
                 }
             )
         return out
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The names of a setting that holds several."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _from_keyring(service: str, name: str) -> str:

@@ -14,12 +14,13 @@ from cairnops.desk.desk import Desk
 from cairnops.domain.policy import PROFILES, Policy
 from cairnops.domain.requests import Flags
 from cairnops.errors import WorkspaceError
-from cairnops.settings import PolicyInForce, Settings, load_policy
+from cairnops.settings import PolicyInForce, Settings, listed, load_policy
 from cairnops.store.claims import SqlClaims
 from cairnops.store.drafts import SqlDrafts
 from cairnops.store.engine import open_database, place
 from cairnops.store.jobs import SqlJobs
 from cairnops.store.ledger import SqlLedger
+from cairnops.store.outages import SqlOutages
 from cairnops.store.outbox import SqlOutbox
 from cairnops.store.retention import SqlRetention
 from cairnops.store.seals import HeldKey, Sealed, SqlSeals
@@ -30,7 +31,8 @@ from cairnops.telemetry.writer import write_whole
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from cairnops.connectors.chatwoot.client import ChatwootClient
+    from cairnops.connectors.chatwoot.client import ChatwootClient, Reads
+    from cairnops.connectors.circuit import Circuit
     from cairnops.domain.conversations import Actor
     from cairnops.store.keys import Signing
 
@@ -84,6 +86,7 @@ class Workspace:
         self.destination = destination(root, settings)
         self.ledger = SqlLedger(self._engine, self.destination)
         self.outbox = SqlOutbox(self._engine, self.destination)
+        self.outages = SqlOutages(self._engine, self.destination)
         self.jobs = SqlJobs(self._engine, self.destination)
         self.workers = SqlWorkers(self._engine, self.destination)
         self.sessions = SqlSessions(self._engine)
@@ -237,7 +240,14 @@ class Workspace:
         from cairnops.connectors.chatwoot.client import ChatwootClient
 
         return ChatwootClient(
-            remote.base_url, remote.account_id, remote.token, timeout_ms=self.policy.delivery.timeout_ms
+            remote.base_url,
+            remote.account_id,
+            remote.token,
+            timeout_ms=self.policy.delivery.timeout_ms,
+            # A queue that is read may wait for its turn as long as one answer may take.
+            patience_ms=self.policy.delivery.timeout_ms,
+            # A simulator of our own holds what we put there, in no inbox and no team of anybody's account.
+            reads=None if remote.simulated else reads(self.settings),
         )
 
     async def deliver(
@@ -246,16 +256,44 @@ class Workspace:
         stamp: Callable[[], datetime] = now,
         told: Callable[[str, int, str], None] = lambda *_: None,
         threads: "Executor | None" = None,
+        circuit: "Circuit | None" = None,
     ) -> int:
         """Deliver every unfinished effect; returns how many ended. See `Worker.drain`.
 
-        `threads` is where the database is waited for, when the loop has others to serve.
+        `threads` is where the database is waited for, when the loop has others to serve. Without a `circuit`
+        it goes by the script: what does not arrive is tried as often as the policy says, and ends.
         """
         from cairnops.connectors.worker import Worker
 
         policy, owner = self.policy.delivery, worker_name()
-        worker = Worker(self.outbox, client, policy, owner=owner, stamp=stamp, threads=threads)
+        worker = Worker(
+            self.outbox, client, policy, owner=owner, stamp=stamp, threads=threads, circuit=circuit
+        )
         return await worker.drain(told=told)
+
+    def circuit(
+        self,
+        client: "ChatwootClient",
+        stamp: Callable[[], datetime] = now,
+        threads: "Executor | None" = None,
+    ) -> "Circuit":
+        """What the workers of this process know of the help desk being down; one for all of them."""
+        from cairnops.connectors.circuit import Circuit
+
+        return Circuit(self.outages, client, self.policy.delivery, stamp=stamp, threads=threads)
+
+
+def reads(settings: Settings) -> "Reads":
+    """Which conversations of the help desk are read, as the settings have it."""
+    from cairnops.connectors.chatwoot.client import Reads
+    from cairnops.domain.conversations import Status
+
+    return Reads(
+        statuses=tuple(Status(name) for name in listed(settings["CHATWOOT_STATUSES"])),
+        labels=listed(settings["CHATWOOT_LABELS"]),
+        inboxes=listed(settings["CHATWOOT_INBOXES"]),
+        teams=listed(settings["CHATWOOT_TEAMS"]),
+    )
 
 
 def worker_name() -> str:

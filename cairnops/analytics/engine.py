@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cairnops.analytics import rows
-from cairnops.analytics.scan import NotThisWay, Piece, Scan, database
+from cairnops.analytics.keys import NotThisWay
+from cairnops.analytics.scan import Piece, Scan, database
 from cairnops.analytics.tally import FAILURE_SAMPLES, Tally
 from cairnops.domain.policy import MeasurePolicy
 from cairnops.telemetry.document import spans_lines
 from cairnops.telemetry.jsontext import parse
-from cairnops.telemetry.reader import Book, Export, Line
+from cairnops.telemetry.reader import Book, Export, Line, finished
 from cairnops.telemetry.source import Source
 
 __all__ = ["NotThisWay", "database", "duration_of", "finished", "pieces", "tally_large"]
@@ -50,15 +51,6 @@ def tally_large(
     except NotThisWay:
         return None
     return tally, finished(counting.book, source)
-
-
-def finished(book: Book, source: Source) -> Export:
-    """The account of a file, once it has been read and let go of."""
-    export = book.export
-    export.compression, export.encoding, export.bom = source.compression, source.encoding, source.bom
-    export.unterminated, export.sha256, export.size = source.unterminated, source.sha256, source.size
-    book.close(source.head)
-    return export
 
 
 class Found:

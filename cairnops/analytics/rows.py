@@ -13,7 +13,6 @@ from cairnops.analytics.dialects import (
     FALSE_WORDS,
     SUCCESS_WORDS,
     TRUE_WORDS,
-    Names,
 )
 from cairnops.analytics.javascript import as_float, json_text, number_text
 
@@ -65,69 +64,75 @@ def read(row: dict[str, Any], *, seconds_below_ten: bool) -> Row:
     `seconds_below_ten` reads a duration below 10 as seconds, as one legacy tool did.
     """
     there = _there(tuple(row))
-    status = _text(row, there["status"])
-    code = _text(row, there["error_code"])
-    message, blamed = _message(row, there["error_message"])
-    duration, duration_presence = _duration(row, there["duration"], seconds_below_ten)
-    time, time_presence, zoneless = _time(row, there["timestamp"])
-    attempt = _number(row, there["attempt"])
-    retries = _number(row, there["retries"])
+    status = _text(row, there.status)
+    code = _text(row, there.error_code)
+    message, blamed = _message(row, there.error_message)
+    duration, duration_presence = _duration(row, there.duration, seconds_below_ten)
+    time, time_presence, zoneless = _time(row, there.timestamp)
+    attempt = _number(row, there.attempt)
+    retries = _number(row, there.retries)
     if retries is None and attempt is not None:
-        retries = max(0.0, attempt - 1)
-    http = _number(row, there["http_status"])
+        retries = attempt - 1 if attempt > 1 else 0.0
+    http = _number(row, there.http_status)
     kind = _class(row, there, status, http, blamed or code is not None)
     if code is None and kind == "failure" and http is not None and http >= 400:
         code = f"HTTP_{number_text(http)}"
+    scope, decision_id = _text(row, there.scope), _text(row, there.decision_id)
+    # By position: naming thirteen arguments takes as long as filling them.
     return Row(
-        kind=kind,
-        status=status,
-        scope=_text(row, there["scope"]),
-        code=code,
-        message=message,
-        duration=duration,
-        duration_presence=duration_presence,
-        retries=retries,
-        attempt=attempt,
-        time=time,
-        time_presence=time_presence,
-        zoneless=zoneless,
-        decision_id=_text(row, there["decision_id"]),
-    )
+        kind, status, scope, code, message, duration, duration_presence, retries, attempt, time, time_presence,
+        zoneless, decision_id,
+    )  # fmt: skip
 
 
 #: Where a value stands: a key, and the keys inside it.
 _Paths = tuple[tuple[str, tuple[str, ...]], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _There:
+    """For each fact the places it may stand at in rows with certain keys, in order of precedence."""
+
+    status: _Paths
+    http_status: _Paths
+    flag: _Paths
+    denial: _Paths
+    error_code: _Paths
+    error_message: _Paths
+    duration: _Paths
+    retries: _Paths
+    attempt: _Paths
+    timestamp: _Paths
+    decision_id: _Paths
+    scope: _Paths
+
+
 @functools.lru_cache(maxsize=4096)
-def _there(keys: tuple[str, ...]) -> dict[str, _Paths]:
-    """For each fact the names it may stand under in a row with these keys; most rows have the same ones."""
+def _there(keys: tuple[str, ...]) -> _There:
+    """Where each fact may stand in a row with these keys; most rows have the same ones."""
     out = {}
-    for field in fields(Names):
+    for field in fields(_There):
         split = [name.split(".") for name in getattr(CAIRNOPS, field.name)]
         out[field.name] = tuple((head, tuple(rest)) for head, *rest in split if head in keys)
-    return out
+    return _There(**out)
 
 
-def _values(row: dict[str, Any], paths: _Paths) -> list[Any]:
-    """What stands under each of the paths, in order; absent ones are left out, null ones are not."""
-    found = []
-    for head, rest in paths:
-        value = row[head]
-        for part in rest:
-            if not isinstance(value, dict) or part not in value:
-                break
-            value = value[part]
-        else:
-            found.append(value)
-    return found
+#: Nothing stands there, not even null.
+_ABSENT = object()
 
 
-def _class(
-    row: dict[str, Any], there: dict[str, _Paths], status: str | None, http: float | None, error: bool
-) -> Class:
+def _inside(value: Any, rest: tuple[str, ...]) -> Any:
+    for part in rest:
+        if not isinstance(value, dict) or part not in value:
+            return _ABSENT
+        value = value[part]
+    return value
+
+
+def _class(row: dict[str, Any], there: _There, status: str | None, http: float | None, error: bool) -> Class:
     """The order is precedence: a flag, the status word, the HTTP status, an error, a denial."""
-    for value in _values(row, there["flag"]):
+    for head, rest in there.flag:
+        value = _inside(row[head], rest)
         word = value if isinstance(value, bool) else value.strip().lower() if isinstance(value, str) else None
         if word is True or word in TRUE_WORDS:
             return "success"
@@ -143,13 +148,14 @@ def _class(
         return "unknown"
     if http is not None and http >= 200:
         return "success" if http < 400 else "failure"
-    if error or any(value is False for value in _values(row, there["denial"])):
+    if error or any(_inside(row[head], rest) is False for head, rest in there.denial):
         return "failure"
     return "unknown"
 
 
 def _text(row: dict[str, Any], paths: _Paths) -> str | None:
-    for value in _values(row, paths):
+    for head, rest in paths:
+        value = row[head] if not rest else _inside(row[head], rest)
         if isinstance(value, str):
             if stripped := value.strip():
                 return stripped
@@ -162,10 +168,12 @@ def _text(row: dict[str, Any], paths: _Paths) -> str | None:
 
 def _number(row: dict[str, Any], paths: _Paths) -> float | None:
     """The first number of at least 0 under `paths`; text counts when it is a number and nothing else."""
-    for value in _values(row, paths):
-        if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())) and not match[2]:
-            value = float(match[1])
-        if isinstance(value, int | float) and not isinstance(value, bool):
+    for head, rest in paths:
+        value = row[head] if not rest else _inside(row[head], rest)
+        kind = type(value)
+        if kind is str and (match := _DURATION.fullmatch(value.strip())) and not match[2]:
+            value, kind = float(match[1]), float
+        if kind is int or kind is float:
             number = as_float(value)
             if math.isfinite(number) and number >= 0:
                 return number
@@ -174,7 +182,8 @@ def _number(row: dict[str, Any], paths: _Paths) -> float | None:
 
 def _message(row: dict[str, Any], paths: _Paths) -> tuple[str | None, bool]:
     """The words about what happened, and whether they say that something failed."""
-    for value in _values(row, paths):
+    for head, rest in paths:
+        value = row[head] if not rest else _inside(row[head], rest)
         if isinstance(value, str) and value.strip():
             return value.strip(), True
         if isinstance(value, dict | list) and value:
@@ -188,13 +197,14 @@ def _message(row: dict[str, Any], paths: _Paths) -> tuple[str | None, bool]:
 
 def read_duration(row: dict[str, Any], *, seconds_below_ten: bool) -> tuple[float | None, Presence]:
     """How long it took in milliseconds, and whether that was there to be read."""
-    return _duration(row, _there(tuple(row))["duration"], seconds_below_ten)
+    return _duration(row, _there(tuple(row)).duration, seconds_below_ten)
 
 
 def _duration(row: dict[str, Any], paths: _Paths, seconds_below_ten: bool) -> tuple[float | None, Presence]:
     presence: Presence = "missing"
-    for value in _values(row, paths):
-        if value is None:
+    for head, rest in paths:
+        value = row[head] if not rest else _inside(row[head], rest)
+        if value is None or value is _ABSENT:
             continue
         presence = "unreadable"
         factor = 1
@@ -203,7 +213,7 @@ def _duration(row: dict[str, Any], paths: _Paths, seconds_below_ten: bool) -> tu
             if match is None:
                 continue
             value, factor = float(match[1]), _UNIT_MS[(match[2] or "").lower()]
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if type(value) is not int and type(value) is not float:
             continue
         number = as_float(value) * factor
         if not math.isfinite(number) or number < 0:
@@ -216,19 +226,26 @@ def _duration(row: dict[str, Any], paths: _Paths, seconds_below_ten: bool) -> tu
 
 def _time(row: dict[str, Any], paths: _Paths) -> tuple[int | None, Presence, bool]:
     presence: Presence = "missing"
-    for value in _values(row, paths):
-        if value is None:
+    for head, rest in paths:
+        value = row[head] if not rest else _inside(row[head], rest)
+        if value is None or value is _ABSENT:
             continue
         presence = "unreadable"
         if isinstance(value, str):
             read_at = _time_of_text(value.strip())
             if read_at is not None:
                 return read_at[0], "read", read_at[1]
-        elif isinstance(value, int | float) and not isinstance(value, bool):
+        elif type(value) is int or type(value) is float:
             time = as_float(value) * (1 if value > _MS_ABOVE else 1000)
             if 0 <= time <= _LAST_YEAR_MS:
                 return int(time), "read", False
     return None, presence, False
+
+
+def read_time(text: str) -> int | None:
+    """A time in ISO 8601 in milliseconds since 1970 UTC; None for anything else."""
+    found = _time_of_text(text)
+    return None if found is None else found[0]
 
 
 def _time_of_text(text: str) -> tuple[int, bool] | None:

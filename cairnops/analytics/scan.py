@@ -16,33 +16,14 @@ import duckdb
 
 from cairnops.analytics import scan_sql as sql
 from cairnops.analytics.dialects import CAIRNOPS
+from cairnops.analytics.keys import DURATIONS, ERROR_KEYS, FACTS, IDS, TIMES, NotThisWay
 from cairnops.telemetry.jsontext import parse
-
-#: Names (their first step) under which a duration, a time and an id are looked for, in precedence.
-DURATIONS, TIMES, IDS = (
-    tuple(dict.fromkeys(name for name in names if "." not in name))
-    for names in (CAIRNOPS.duration, CAIRNOPS.timestamp, CAIRNOPS.decision_id)
-)
-#: Every other name that is looked at: these are counted by combination.
-FACTS = tuple(
-    dict.fromkeys(
-        head
-        for names in (
-            CAIRNOPS.status, CAIRNOPS.http_status, CAIRNOPS.flag, CAIRNOPS.denial, CAIRNOPS.error_code,
-            CAIRNOPS.error_message, ("message",), CAIRNOPS.retries, CAIRNOPS.attempt, CAIRNOPS.scope,
-            CAIRNOPS.duration, CAIRNOPS.timestamp, CAIRNOPS.decision_id,
-        )
-        for head in (name.partition(".")[0] for name in names)
-        if head not in DURATIONS + TIMES + IDS
-    )
-)  # fmt: skip
 
 #: Facts that are words as a rule, and are read as plain text as long as they are.
 _TEXTS = frozenset(FACTS) & {
     *CAIRNOPS.status, *CAIRNOPS.error_code, *CAIRNOPS.error_message, *CAIRNOPS.scope, "message",
 }  # fmt: skip
 
-_ERROR_KEYS = {"code", "message", "details", "hint"}
 #: Lines looked at to learn what a file's rows look like, and shapes told apart at most.
 _LOOKED_AT = 500
 _SHAPES = 24
@@ -54,10 +35,6 @@ _LONGEST = 64 << 20
 _WORD = re.compile(r"(?!(?:true|false|null|nan|inf|infinity)\Z)[A-Za-z_]", re.IGNORECASE)
 _INEXACT = re.compile(r"^(?!\")(?:.*\.0$|0\.000|[-{\[])")
 _SCALAR = re.compile(r'"|-?\d|true\Z|false\Z')
-
-
-class NotThisWay(Exception):
-    """The engine cannot read this at all; the careful reader can."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -158,7 +135,7 @@ class Scan:
         """
         for line in list(lines)[:_LOOKED_AT]:
             value = _object(line)
-            if value and not value.keys() <= _ERROR_KEYS:
+            if value and not value.keys() <= ERROR_KEYS:
                 self._plan.keyed |= not _compact(line, value)
                 self._plan.whole_ids &= all(type(value.get(n)) in (int, type(None)) for n in IDS)
                 if not self._plan.shapes:
@@ -265,7 +242,7 @@ class Scan:
         new = False
         for keys, _, example in rows[:_SHAPES]:
             shape = tuple(keys)
-            usable = len(set(shape)) == len(shape) and not set(shape) <= _ERROR_KEYS
+            usable = len(set(shape)) == len(shape) and not set(shape) <= ERROR_KEYS
             if usable and shape not in self._plan.shapes and len(self._plan.shapes) < _SHAPES:
                 self._plan.shapes.append(shape)
                 new = True

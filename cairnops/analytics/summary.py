@@ -13,7 +13,7 @@ from cairnops.analytics import rows
 from cairnops.analytics.tally import EXIT, Dialect, Status, Summary, Tally
 from cairnops.domain.policy import AlertPolicy, MeasurePolicy
 from cairnops.errors import CLEAN, InputError
-from cairnops.telemetry.reader import read_lines
+from cairnops.telemetry.reader import Export, read_lines
 from cairnops.telemetry.source import Source
 
 Engine = Literal["auto", "python", "duckdb"]
@@ -112,10 +112,7 @@ def _ours(
             )
         return converted[0].summary(converted[1], alerts)
     if isinstance(source, str | Path) and (engine == "duckdb" or (engine == "auto" and is_large(source))):
-        # It costs a tenth of a second to load, so only who needs it does.
-        from cairnops.analytics.engine import tally_large
-
-        large = tally_large(Path(source), measures)
+        large = _tally_large(Path(source), measures)
         if large is not None:
             return large[0].summary(large[1], alerts)
     reading = read_lines(source)
@@ -127,6 +124,18 @@ def _ours(
             row = rows.read(line.record, seconds_below_ten=measures.seconds_below_ten)
             tally.add((line.ordinal, line.part), line, row)
     return tally.summary(reading.export, alerts)
+
+
+def _tally_large(path: Path, measures: MeasurePolicy) -> tuple[Tally, Export] | None:
+    # Each costs a tenth of a second to load, so only who needs it does.
+    from cairnops.analytics.quick import tally_alike
+
+    found = tally_alike(path, measures)
+    if found is None:
+        from cairnops.analytics.engine import tally_large
+
+        found = tally_large(path, measures)
+    return found
 
 
 def is_large(path: str | Path) -> bool:

@@ -113,7 +113,10 @@ class Tally:
         if row.retries is not None:
             self._retries[row.retries] += count
         if row.kind == "failure":
-            error = self._errors.setdefault(row.cause, _Error())
+            cause = row.cause
+            error = self._errors.get(cause)
+            if error is None:
+                error = self._errors[cause] = _Error()
             error.count += count
             if row.message is not None:
                 error.messages[row.message] = min(first, error.messages.get(row.message, first))
@@ -135,9 +138,21 @@ class Tally:
         """Count `count` records of one class whose times lie in one hour."""
         if start is None or end is None:
             return
+        self.add_window(start, end)
+        self.add_hour(kind, start, count)
+
+    def add_hour(self, kind: rows.Class, time: int, count: int) -> None:
+        """Count `count` records of one class in the hour of `time`; `add_window` says when they were."""
+        hour = time // _HOUR
+        kinds = self._hours.get(hour)
+        if kinds is None:
+            kinds = self._hours[hour] = Counter()
+        kinds[kind] += count
+
+    def add_window(self, start: int, end: int) -> None:
+        """Widen the window to these times."""
         self._start = start if self._start is None else min(self._start, start)
         self._end = end if self._end is None else max(self._end, end)
-        self._hours.setdefault(start // _HOUR, Counter())[kind] += count
 
     def add_timeless(self, presence: rows.Presence, count: int) -> None:
         """Count records without a time that could be read."""

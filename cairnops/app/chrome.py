@@ -35,7 +35,7 @@ def _with_provider(groups: dict[str, Role]) -> Actor | None:
         return identity.of_claims(st.user.to_dict(), groups)
     except CairnError as error:
         _welcome()
-        st.error(plain(f"{error} {error.hint}".strip()))
+        st.error(plain(f"{error} {error.hint}".strip(), 500))
         st.button("Sign out", on_click=st.logout, key="_sign_out")
         return None
 
@@ -176,9 +176,9 @@ def bridge() -> None:
 
 def changed(_: str) -> None:
     """Something was committed somewhere: draw the page's live part again, and what hangs on it."""
-    from cairnops.app.pages import case_steps
+    from cairnops.app.pages import case_form, case_steps
 
     case_steps.tell_delivered()
     # News can come together with a turn to another page, which must not be lost over it.
     if not shell.whole_page_follows():
-        shell.refresh("page", "overlay")
+        shell.refresh("page", "toasts" if case_form.stands() else "overlay")

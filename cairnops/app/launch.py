@@ -143,9 +143,9 @@ async def _heartbeat(request: Request) -> Response:
 async def _health(_: Request) -> Response:
     """`/api/health`: whether decisions can be written and the help desk was read."""
     room = rooms.current()
-    ok = not room.log_problem and not room.source.problem
+    ok = not room.log_problem and not room.problem
     return JSONResponse(
-        {"ok": ok, "log": room.log_problem or "ok", "helpDesk": room.source.problem or "ok"},
+        {"ok": ok, "log": room.log_problem or "ok", "helpDesk": room.problem or "ok"},
         status_code=200 if ok else 503,
     )
 

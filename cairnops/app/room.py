@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,8 +13,11 @@ from typing import Any, TypeVar
 
 from cairnops.connectors.chatwoot.admin import SimulatorAdmin
 from cairnops.connectors.chatwoot.client import ChatwootClient
+from cairnops.connectors.circuit import Circuit
+from cairnops.domain import breaker
+from cairnops.domain.breaker import Outage
 from cairnops.domain.conversations import Actor, Conversation, Role
-from cairnops.errors import CairnError
+from cairnops.errors import CairnError, NotFound, RemoteError
 from cairnops.settings import Settings
 from cairnops.workspace import Remote, Workspace, now
 
@@ -26,6 +29,8 @@ T = TypeVar("T")
 _WORKERS = 4
 _POLL_S = 0.25
 _SYNC_S = 15.0
+#: Of what is no longer among those that wait, so many are asked about each time.
+_REST_AT_ONCE = 20
 _PROBE_S = 5.0
 _CALL_S = 60.0
 
@@ -65,9 +70,16 @@ class Room:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cairnops-room", daemon=True)
         self._threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="cairnops-delivery")
+        self._circuit: Circuit | None = None
+        #: The last time the help desk was down, as every worker of the database knows it.
+        self.outage: Outage | None = None
+        self._stale = asyncio.Event()
         self._wake = asyncio.Event()
         self._wake.set()
         self._touched: set[str] = set()
+        # What was found waiting and has not been seen otherwise since, and what of it was asked about last.
+        self._waiting: set[str] = set()
+        self._asked_last = ""
         self._listeners: set[Callable[[str], None]] = set()
         self._version = (self.workspace.ledger.newest(), 0)
         self._holders: frozenset[tuple[str, str]] = frozenset()
@@ -119,6 +131,12 @@ class Room:
         except TimeoutError:
             future.cancel()
             raise CairnError("The help desk did not answer within a minute.", hint="Try again.") from None
+
+    @property
+    def problem(self) -> str:
+        """Why the help desk cannot be worked with, or is not set up; empty when all is well."""
+        down = breaker.why(self.outage)
+        return f"{down[:1].upper()}{down[1:]}." if down else self.source.problem
 
     # What changed.
 
@@ -176,6 +194,7 @@ class Room:
 
     async def _connect(self, remote: Remote) -> None:
         self.client = self.workspace.client(remote)
+        self._circuit = self.workspace.circuit(self.client, self.now, self._threads)
         if remote.simulated:
             self.admin = SimulatorAdmin(remote.base_url, remote.token)
             # A scripted run may have been cut off with the simulator's clock standing still.
@@ -200,8 +219,16 @@ class Room:
             self._wake.clear()
             try:
                 await self.workspace.deliver(
-                    self.client, stamp=self.now, told=self._ended, threads=self._threads
+                    self.client,
+                    stamp=self.now,
+                    told=self._ended,
+                    threads=self._threads,
+                    circuit=self._circuit,
                 )
+            except RemoteError:
+                # It is down, and everybody is told so.
+                await asyncio.sleep(_POLL_S)
+                self._wake.set()
             except CairnError as error:
                 log.warning("Delivery pauses.", extra={"action": "delivery_paused", "problem": str(error)})
                 await asyncio.sleep(1)
@@ -220,9 +247,19 @@ class Room:
                 claims = self.workspace.claims.held(milliseconds(self.now()))
                 holders = frozenset((held.conversation, held.actor.email) for held in claims)
                 lapsed, self._holders = holders != self._holders, holders
+                self._heed(self.workspace.outages.last())
                 self._look(extra=lapsed)
             except CairnError as error:
                 self.log_problem = str(error)
+
+    def _heed(self, outage: Outage | None) -> None:
+        """Take in how the help desk stands; when it is back, what happened there meanwhile is read at once."""
+        was, self.outage = breaker.why(self.outage), outage
+        if breaker.why(outage):
+            # Somebody has to ask whether it is back, even when nothing is to be sent.
+            self._wake.set()
+        elif was:
+            self._stale.set()
 
     async def _probe(self) -> None:
         """Whether a decision could be written right now."""
@@ -239,8 +276,10 @@ class Room:
 
     async def _sync(self) -> None:
         while True:
+            self._stale.clear()
             await self.read()
-            await asyncio.sleep(_SYNC_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stale.wait(), _SYNC_S)
 
     async def read(self) -> None:
         """Read every open and pending conversation of the help desk into the ledger."""
@@ -251,10 +290,31 @@ class Room:
             desk = self.workspace.desk(self.now)
             for conversation in found:
                 desk.observe(conversation, SYNC)
+            await self._read_the_rest(self.client, {conversation.id for conversation in found})
             self.source = Source(at=self.now(), simulated=self.remote.simulated)
         except CairnError as error:
             self.source = Source(at=before.at, problem=str(error), simulated=self.remote.simulated)
+            if isinstance(error, RemoteError) and self._circuit is not None:
+                with suppress(CairnError):
+                    await self._circuit.heard(True, last=True)
         self._look(extra=before.at is None or before.problem != self.source.problem)
+
+    async def _read_the_rest(self, client: ChatwootClient, found: set[str]) -> None:
+        """Read some of what waited before and is not found waiting now: resolved by a colleague, or given away."""
+        # Only what was found before: what is narrowed out of sight stays out of sight.
+        left = sorted(self._waiting - found, key=lambda key: (key <= self._asked_last, key))
+        self._waiting |= found
+        for key in left[:_REST_AT_ONCE]:
+            self._asked_last = key
+            try:
+                conversation = await client.conversation(key)
+            except NotFound:
+                self._waiting.discard(key)
+                log.info("The help desk has it no more.", extra={"action": "conversation_lost"})
+                continue
+            self.workspace.desk(self.now).observe(conversation, SYNC)
+            if conversation.status not in client.reads.statuses:
+                self._waiting.discard(key)
 
     async def read_one(self, conversation: str) -> None:
         """Read one conversation of the help desk into the ledger; a help desk that is down changes nothing."""

@@ -220,7 +220,7 @@ def problem() -> None:
     """Draw what went wrong in the last guarded callback, where the person is looking."""
     if found := st.session_state.get("_problem"):
         sentence, hint = found
-        st.error(plain(f"{sentence} {hint}".strip()), icon=":material/error:")
+        st.error(plain(f"{sentence} {hint}".strip(), 500), icon=":material/error:")
 
 
 def clear_problem() -> None:

@@ -8,12 +8,12 @@ import typer
 from cairnops.cli import render
 from cairnops.cli.common import narrate
 
-app = typer.Typer(help="The Chatwoot simulator.", no_args_is_help=True)
+app = typer.Typer(help="The Chatwoot account in use, and a simulator of one.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
-    """The Chatwoot simulator."""
+    """The Chatwoot account in use, and a simulator of one."""
 
 
 @app.command()

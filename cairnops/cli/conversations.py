@@ -104,6 +104,7 @@ def show(
         ]
         data["messages"] = [codec.record(m) for m in found.messages]
         data["order"] = codec.record(found.order)
+        data["helpDeskSla"] = found.help_desk_sla
         data["decisions"] = w.ledger.decisions(conversation=key, scope="ops")
         data["followUps"] = w.ledger.follow_ups(conversation=key)
 
@@ -125,6 +126,8 @@ def show(
                     f"{standing['clock'].replace('_', ' ')}: {state}{force}",
                 )
             )
+        if found.help_desk_sla:
+            pairs.append(("help desk SLA", found.help_desk_sla))
         for name, wait in waits:
             said = f"{_minutes(wait.seconds)} of {wait.target_s // 60} min: {wait.outcome.value}"
             pairs.append((name, said))

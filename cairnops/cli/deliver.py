@@ -7,7 +7,7 @@ from cairnops.cli.common import JsonOption, WorkspaceOption, narrate, opened
 def deliver(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Deliver every effect that was committed and has not ended, as an interrupted run leaves them.
 
-    Exit code 1 when one of them did not reach the help desk.
+    Exit code 1 when one of them did not reach the help desk. When the help desk is down they wait.
 
     Example: cairnops deliver
     """
@@ -23,12 +23,15 @@ def deliver(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> N
                     async with w.client(remote) as client:
                         await w.deliver(
                             client,
+                            circuit=w.circuit(client),
                             told=lambda uid, attempt, status: ended.append(
                                 {"effect": uid, "attempt": attempt, "status": status}
                             ),
                         )
 
                 asyncio.run(drain())
+            if held := sum(job.stage == "parked" for job in w.jobs.listed()):
+                narrate(f"{held} effects wait for a person: cairnops jobs list --parked")
         by_uid = {row["uid"]: row for row in w.ledger.deliveries()}
         for other, count in w.outbox.elsewhere().items():
             narrate(f"{count} effects are for another help desk and stay: {other or 'none was named'}")

@@ -3,12 +3,15 @@
 import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cairnops.cli import exits, render
 from cairnops.cli.common import JsonOption, WorkspaceOption
+from cairnops.connectors.checks import Line
+from cairnops.connectors.checks import blocked as _blocked
+from cairnops.connectors.checks import unseen as _unseen
 
 if TYPE_CHECKING:
     from cairnops.settings import Settings
@@ -18,20 +21,8 @@ if TYPE_CHECKING:
 _ROOM_MB = 200
 #: Clocks further apart make waiting times wrong by as much.
 _SKEW_S = 30
-_DEADLINE_S = 10
 
 _SIGNS = {"ready": "ok", "blocked": "bad", "not checked": "none"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
-    """One thing that was looked at."""
-
-    what: str
-    state: Literal["ready", "blocked", "not checked"]
-    detail: str
-    #: What to do about it; empty when nothing has to be.
-    fix: str = ""
 
 
 def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
@@ -77,7 +68,7 @@ def _lines(root: Path, settings: "Settings") -> Iterator[Line]:
         except CairnError as error:
             yield _blocked("database", error)
             yield from (_unseen(what, "the database cannot be used") for what in inside)
-    yield from _help_desk(settings)
+    yield from _help_desk(settings, root)
     yield from doctor_supabase.lines(settings)
 
 
@@ -169,55 +160,15 @@ def _key(w: "Workspace") -> Line:
     return Line(what="ledger key", state="ready", detail=f"{path} is its owner's alone")
 
 
-def _help_desk(settings: "Settings") -> Iterator[Line]:
-    import httpx
+def _help_desk(settings: "Settings", root: Path) -> Iterator[Line]:
+    from cairnops.cli import chatwoot_account
 
-    base = settings["CHATWOOT_BASE_URL"]
-    if not base:
-        yield Line(what="help desk", state="ready", detail="the simulator of this workspace")
-        yield _unseen("clock", "the simulator goes by this machine's")
-        return
-    if not settings["CHATWOOT_API_TOKEN"]:
-        yield Line(
-            what="help desk",
-            state="blocked",
-            detail=f"{base}: CHATWOOT_API_TOKEN is not set",
-            fix="Set it to the access token of an agent's profile page.",
-        )
-        yield _unseen("clock", "the help desk was not asked")
-        return
-    try:
-        with httpx.Client(
-            timeout=_DEADLINE_S, trust_env=httpx.URL(base).host not in ("127.0.0.1", "::1", "localhost")
-        ) as http:
-            answer = http.get(
-                f"{base}/api/v1/accounts/{settings['CHATWOOT_ACCOUNT_ID']}/inboxes",
-                headers={"api_access_token": settings["CHATWOOT_API_TOKEN"]},
-            )
-    except httpx.HTTPError as error:
-        # Its words may hold the request; its name does not.
-        yield Line(
-            what="help desk",
-            state="blocked",
-            detail=f"{base} cannot be reached ({type(error).__name__})",
-            fix="Check CHATWOOT_BASE_URL, and that this machine may reach it.",
-        )
-        yield _unseen("clock", "the help desk did not answer")
-        return
-    if answer.is_success:
-        account = settings["CHATWOOT_ACCOUNT_ID"]
-        yield Line(what="help desk", state="ready", detail=f"{base} takes the token for account {account}")
+    lines, date = chatwoot_account.look(settings, root)
+    yield from lines
+    if settings["CHATWOOT_BASE_URL"]:
+        yield _clock(date) if date else _unseen("clock", "the help desk did not answer")
     else:
-        refused = answer.status_code in (401, 403, 404)
-        yield Line(
-            what="help desk",
-            state="blocked",
-            detail=f"{base} answers {answer.status_code}",
-            fix="Check CHATWOOT_API_TOKEN and CHATWOOT_ACCOUNT_ID."
-            if refused
-            else "Try again; see its own log.",
-        )
-    yield _clock(answer.headers.get("date", ""))
+        yield _unseen("clock", "the simulator goes by this machine's")
 
 
 def _clock(date: str) -> Line:
@@ -268,11 +219,3 @@ def _versions() -> Line:
         except metadata.PackageNotFoundError:
             parts.append(f"no {name}")
     return Line(what="versions", state="ready", detail=", ".join(parts))
-
-
-def _blocked(what: str, error: Exception) -> Line:
-    return Line(what=what, state="blocked", detail=str(error), fix=getattr(error, "hint", ""))
-
-
-def _unseen(what: str, why: str) -> Line:
-    return Line(what=what, state="not checked", detail=why)

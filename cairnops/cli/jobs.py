@@ -8,6 +8,7 @@ from cairnops.cli import render
 from cairnops.cli.common import ActorOption, JsonOption, WorkspaceOption, actor, narrate, opened
 
 if TYPE_CHECKING:
+    from cairnops.domain.breaker import Outage
     from cairnops.domain.delivery import Found
     from cairnops.domain.jobs import Job
     from cairnops.workspace import Workspace
@@ -37,12 +38,14 @@ def list_(
 ) -> None:
     """List what is not delivered: waiting, between two tries, unclear, or parked for a person to decide.
 
-    What was refused for good, and what nobody could find out about, is parked by itself.
+    What was refused for good, what nobody could find out about, and what was decided on a conversation that has
+    moved on during an outage, is parked by itself.
 
     Example: cairnops jobs list --parked
     """
     with opened(workspace) as w:
-        rows = [_row(job) for job in w.jobs.listed(everything=everything)]
+        outage = w.outages.last()
+        rows = [_row(job, outage) for job in w.jobs.listed(everything=everything)]
     rows = [
         row for row in rows if (row["state"] == "parked" if parked else everything or row["state"] != "done")
     ]
@@ -81,7 +84,10 @@ def show(effect: EffectArgument, workspace: WorkspaceOption = None, as_json: Jso
         (delivery,) = [
             one for one in w.ledger.deliveries(conversation=job.conversation) if one["uid"] == effect
         ]
-        data = _row(job) | {"attempts": delivery["attempts"], "events": w.jobs.events(effect)}
+        data = _row(job, w.outages.last()) | {
+            "attempts": delivery["attempts"],
+            "events": w.jobs.events(effect),
+        }
 
     def tell() -> None:
         render.lines(
@@ -172,7 +178,7 @@ def _look(w: "Workspace", job: "Job") -> "Found":
     return asyncio.run(look())
 
 
-def _row(job: "Job") -> dict[str, Any]:
+def _row(job: "Job", outage: "Outage | None" = None) -> dict[str, Any]:
     from cairnops.domain import jobs
     from cairnops.workspace import now
 
@@ -186,7 +192,7 @@ def _row(job: "Job") -> dict[str, Any]:
         "state": jobs.state(job, _ms(now())).value,
         "status": job.status or None,
         "attempt": job.attempt,
-        "why": jobs.why(job),
+        "why": jobs.why(job, outage),
         "dueMs": job.due_ms,
         "parkedBy": job.parked_by or None,
         "destination": job.destination,

@@ -5,6 +5,7 @@ from typer.core import TyperGroup
 
 from cairnops.cli import (
     chatwoot,
+    chatwoot_account,
     conversations,
     db,
     decisions,
@@ -17,6 +18,7 @@ from cairnops.cli import (
     fixtures,
     jobs,
     ledger,
+    listen,
     policy,
     practice,
     reconcile,
@@ -94,6 +96,10 @@ app.add_typer(worker.app, name="worker", rich_help_panel=ADMIN)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=ADMIN)
 app.command("doctor", rich_help_panel=ADMIN)(doctor.doctor)
 app.add_typer(supabase.app, name="supabase", rich_help_panel=ADMIN)
+chatwoot.app.command("smoke")(chatwoot_account.smoke)
+chatwoot.app.command("seed")(chatwoot_account.seed)
+chatwoot.app.command("unseed")(chatwoot_account.unseed)
+chatwoot.app.command("listen")(listen.listen)
 app.add_typer(chatwoot.app, name="chatwoot", rich_help_panel=ADMIN)
 
 

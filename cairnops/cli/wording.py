@@ -26,6 +26,8 @@ def _mapping(given: dict[str, Any]) -> str:
         return f"above {given['above']} {verb} a {given['role']} ({given['severity']})"
     if given.keys() == {"code", "role"}:
         return f"{given['code']} by a {given['role']}"
+    if given.keys() == {"role", "team", "assignee"}:
+        return f"a {given['role']}'s to {' and '.join(n for n in (given['team'], given['assignee']) if n)}"
     if given.keys() == {"time_zone", "week"}:
         days = "; ".join(f"{day} {', '.join(hours)}" for day, hours in given["week"].items())
         return f"{days} ({given['time_zone']})"

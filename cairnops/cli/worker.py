@@ -41,7 +41,8 @@ def worker(
 
     Any number of workers may share a database: none sends what another has taken, and what one leaves
     behind when it dies is looked up by the others and sent only if it did not arrive. A second signal ends
-    it at once, which is safe too.
+    it at once, which is safe too. A help desk that is down is asked now and then whether it is back, and
+    nothing else; with --once the worker leaves then.
 
     Example: cairnops worker --once
     """
@@ -82,7 +83,14 @@ async def _serve(w: "Workspace", remote: Any, concurrency: int, once: bool, http
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(w.client(remote))
         service = Service(
-            w.outbox, w.workers, client, w.policy.delivery, who, concurrency=concurrency, stamp=now
+            w.outbox,
+            w.workers,
+            client,
+            w.policy.delivery,
+            who,
+            concurrency=concurrency,
+            stamp=now,
+            outages=w.outages,
         )
         if http is not None:
             listener = health.listening(http)
@@ -124,7 +132,9 @@ async def figures(w: "Workspace", service: "Service") -> "list[Figure]":
         ),
     ]
     try:
-        queue, listed = await asyncio.to_thread(lambda: (w.workers.queue(now()), w.workers.listed(now())))
+        queue, listed, outage = await asyncio.to_thread(
+            lambda: (w.workers.queue(now()), w.workers.listed(now()), w.outages.last())
+        )
     except CairnError:
         return [*out, ("cairnops_database_up", "gauge", "Whether the database answers.", {"": 0})]
     alive = sum(one["alive"] for one in listed)
@@ -135,6 +145,8 @@ async def figures(w: "Workspace", service: "Service") -> "list[Figure]":
         'state="parked"': float(queue.parked),
     }
     there = {'state="alive"': float(alive), 'state="stale"': float(len(listed) - alive)}
+    lasts = outage is not None and outage.ended is None
+    down = max((now() - outage.since).total_seconds(), 0.001) if outage and lasts else 0.0
     overdue, oldest = {"": queue.overdue_ms / 1000}, {"": queue.oldest_ms / 1000}
     return [
         *out,
@@ -143,15 +155,17 @@ async def figures(w: "Workspace", service: "Service") -> "list[Figure]":
         ("cairnops_queue_overdue_seconds", "gauge", "How long the one due longest waits.", overdue),
         ("cairnops_queue_oldest_seconds", "gauge", "Since the oldest was decided.", oldest),
         ("cairnops_workers", "gauge", "Workers of this database.", there),
+        ("cairnops_help_desk_up", "gauge", "Whether the help desk answers.", {"": float(not down)}),
+        ("cairnops_help_desk_down_seconds", "gauge", "Since when it does not.", {"": down}),
     ]
 
 
 @app.command()
 def status(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Show which workers are alive, how much waits, and for how long.
+    """Show which workers are alive, how much waits, for how long, and whether the help desk is down.
 
-    Exit code 1 when something is stuck: effects wait and no worker is alive, or one has been due for more than
-    a minute. The desk delivers too while it is open, and is not listed.
+    Exit code 1 when something is stuck: the help desk does not answer, effects wait and no worker is alive, or
+    one has been due for more than a minute. The desk delivers too while it is open, and is not listed.
 
     Example: cairnops worker status
     """
@@ -194,10 +208,12 @@ def status(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 
 def standing(w: "Workspace") -> dict[str, Any]:
     """The workers, the queue, and in sentences what is stuck."""
-    from cairnops.domain import jobs
+    from cairnops import codec
+    from cairnops.domain import breaker, jobs
     from cairnops.workspace import now
 
-    at = now()
+    at, outage = now(), w.outages.last()
+    down = breaker.why(outage)
     queue, listed = w.workers.queue(at), w.workers.listed(at)
     now_ms = round(at.timestamp() * 1000)
     parked = sum(jobs.state(job, now_ms) is jobs.JobState.PARKED for job in w.jobs.listed())
@@ -206,7 +222,9 @@ def standing(w: "Workspace") -> dict[str, Any]:
     if queue.waiting and not mine:
         some = "1 effect waits" if queue.waiting == 1 else f"{queue.waiting} effects wait"
         stuck.append(f"{some} and no worker is alive; start one: cairnops worker")
-    if mine and queue.overdue_ms > STUCK_MS:
+    if down:
+        stuck.append(f"{down}; what waits is sent when it does")
+    elif mine and queue.overdue_ms > STUCK_MS:
         stuck.append(f"an effect has been due for {_ago(queue.overdue_ms)}: cairnops jobs list")
     return {
         "destination": w.destination,
@@ -219,6 +237,7 @@ def standing(w: "Workspace") -> dict[str, Any]:
             "overdueMs": queue.overdue_ms,
             "oldestMs": queue.oldest_ms,
         },
+        "outage": {"since": codec.stamp(outage.since), "error": outage.error} if outage and down else None,
         "stuck": stuck,
     }
 

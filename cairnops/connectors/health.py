@@ -24,18 +24,32 @@ class _Server(uvicorn.Server):
         yield
 
 
-def listening(port: int) -> socket.socket:
-    """A socket on this machine only.
+def listening(port: int, host: str = "127.0.0.1", *, option: str = "--http") -> socket.socket:
+    """A socket, on this machine only unless another address is named; `option` is where the port came from.
 
     Raises:
-        SettingError: when the port is taken.
+        SettingError: when the address cannot be listened on.
     """
     try:
-        return socket.create_server(("127.0.0.1", port))
+        return socket.create_server((host, port))
     except OSError as error:
         raise SettingError(
-            f"port {port} cannot be listened on: {error.strerror or error}", hint="Choose another --http."
+            f"port {port} cannot be listened on: {error.strerror or error}", hint=f"Choose another {option}."
         ) from None
+
+
+@contextlib.asynccontextmanager
+async def answering(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve for as long as the context lasts; what is under way at its end is finished."""
+    server = _Server(
+        uvicorn.Config(app, lifespan="off", ws="none", log_config=None, access_log=False, server_header=False)
+    )
+    served = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await served
 
 
 @contextlib.asynccontextmanager
@@ -60,15 +74,8 @@ async def serving(
         return PlainTextResponse(text(await figures()), media_type="text/plain; version=0.0.4")
 
     app = Starlette(routes=[Route("/live", live), Route("/ready", is_ready), Route("/metrics", metrics)])
-    server = _Server(
-        uvicorn.Config(app, lifespan="off", ws="none", log_config=None, access_log=False, server_header=False)
-    )
-    served = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
+    async with answering(app, listener):
         yield
-    finally:
-        server.should_exit = True
-        await served
 
 
 def text(figures: list[Figure]) -> str:

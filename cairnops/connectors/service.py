@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from cairnops.connectors.ports import HelpDesk, Outbox
-from cairnops.connectors.worker import Timing, Worker, apart
+from cairnops.connectors.circuit import Circuit
+from cairnops.connectors.ports import HelpDesk, Outages, Outbox
+from cairnops.connectors.timing import Timing, apart
+from cairnops.connectors.worker import Worker
 from cairnops.domain.policy import DeliveryPolicy
 from cairnops.errors import CairnError
 
@@ -97,11 +99,18 @@ class Service:
         *,
         concurrency: int,
         stamp: Callable[[], datetime],
+        outages: Outages | None = None,
     ):
+        """With `outages` it leaves a help desk that is down in peace; see `Worker`."""
         self._book, self._who, self._stamp, self._concurrency = book, who, stamp, concurrency
         # All who share a file are on one machine, and its clock is set for all of them at once.
         self.timing = SharedTiming() if book.own_clock else Timing()
         self._threads = ThreadPoolExecutor(min(concurrency, _THREADS) + 1, "cairnops-worker")
+        circuit = (
+            None
+            if outages is None
+            else Circuit(outages, desk, policy, stamp=stamp, timing=self.timing, threads=self._threads)
+        )
         self._workers = [
             Worker(
                 outbox,
@@ -112,6 +121,7 @@ class Service:
                 stamp=stamp,
                 timing=self.timing,
                 threads=self._threads,
+                circuit=circuit,
             )
             for number in range(concurrency)
         ]

@@ -327,7 +327,7 @@ class _Patient(httpx.Client):
 
 
 def _retry_after(answer: httpx.Response) -> float | None:
-    from cairnops.connectors.chatwoot.client import retry_after_ms
+    from cairnops.connectors.chatwoot.answers import retry_after_ms
 
     asked = retry_after_ms(answer.headers, datetime.now(UTC))
     return None if asked is None else asked / 1000

@@ -7,18 +7,19 @@ slowest processing, and sent again only when it is surely absent.
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from datetime import datetime
 from typing import TypeVar
 
+from cairnops.connectors.circuit import Circuit
 from cairnops.connectors.ports import HelpDesk, Outbox
-from cairnops.domain import delivery
-from cairnops.domain.delivery import Again, Claim, Done, FinalStatus, Found, LookUp
+from cairnops.connectors.timing import Timing, apart
+from cairnops.domain import breaker, delivery, stale
+from cairnops.domain.delivery import Again, Answer, Claim, Done, FinalStatus, Found, LookUp
 from cairnops.domain.policy import DeliveryPolicy
-from cairnops.errors import CairnError
+from cairnops.errors import CairnError, NotFound, RemoteError
 from cairnops.telemetry import tracing
 
 log = logging.getLogger(__name__)
@@ -29,39 +30,6 @@ _SPARE_MS, _SPARE_MOST_MS = 50, 60_000
 _IDLE_MS, _AWAY_MS = 250, 1000
 
 T = TypeVar("T")
-
-
-class Timing:
-    """The worker's own clock: leases and waits run on real time even when the desk's day is scripted."""
-
-    #: What the clock all workers go by is ahead of this machine's, milliseconds; whoever beats knows it.
-    ahead_ms = 0
-
-    def now_ms(self) -> int:
-        """Epoch milliseconds."""
-        return self.own_ms() + self.ahead_ms
-
-    def own_ms(self) -> int:
-        """What this machine's clock says."""
-        return time.time_ns() // 1_000_000
-
-    def counter_us(self) -> int:
-        """A counter for durations, microseconds."""
-        return time.perf_counter_ns() // 1_000
-
-    async def sleep_ms(self, pause: int) -> None:
-        """Wait."""
-        await asyncio.sleep(pause / 1000)
-
-
-async def apart(threads: Executor, call: Callable[[], T]) -> T:
-    """Run what waits for the database without holding up the loop; once begun it is waited for, come what may."""
-    asked = asyncio.get_running_loop().run_in_executor(threads, call)
-    try:
-        return await asyncio.shield(asked)
-    except asyncio.CancelledError:
-        await asyncio.wait([asked])
-        raise
 
 
 class Worker:
@@ -77,15 +45,20 @@ class Worker:
         stamp: Callable[[], datetime],
         timing: Timing | None = None,
         threads: Executor | None = None,
+        circuit: Circuit | None = None,
     ):
         """`owner` must be unlike any other worker's; `stamp` gives the moments that are recorded.
 
         `threads` is where the database is waited for; a worker that shares its loop with others needs one, or
-        their waits come between its claim and its request.
+        their waits come between its claim and its request. With a `circuit` it leaves a help desk that is down
+        in peace, and looks before it sends what has waited for long; without one it goes by the script.
         """
         self._outbox, self._desk, self._policy = outbox, desk, policy
         self._owner, self._stamp, self._threads = owner, stamp, threads
         self._timing = timing or Timing()
+        self._circuit = circuit
+        #: How often in a row the conversation of an effect could not be read, by the effect's uid.
+        self._unreadable: dict[str, int] = {}
         #: How long after it was asked for a claim may still be used; the lease is longer by as much.
         self._spare_ms = max(policy.settle_ms // 2, _SPARE_MS)
 
@@ -93,15 +66,18 @@ class Worker:
         """Deliver until nothing is left unfinished; returns how many effects ended.
 
         `told` hears of every end: the effect's uid, the attempt, the final status.
+
+        Raises:
+            RemoteError: when the help desk is down; nothing of what is left was tried.
         """
         ended = 0
         while True:
             claim = await self._claim()
             if claim is None:
-                due = await self._apart(self._outbox.next_due_ms)
-                if due is None:
+                pause = await self._pause(leave=True)
+                if pause is None:
                     return ended
-                await self._timing.sleep_ms(max(1, min(due - self._timing.now_ms(), 1000)))
+                await self._timing.sleep_ms(min(pause, 1000))
                 continue
             status = await self.step(claim)
             if status is not None:
@@ -117,18 +93,18 @@ class Worker:
     ) -> None:
         """Deliver until told to stop; what is under way then is finished and recorded, nothing new is begun.
 
-        A database that is away is waited for: what was claimed is looked up by whoever comes first. With
-        `once` it leaves when nothing is left unfinished, and does not wait for a database.
+        A database or a help desk that is away is waited for: what was claimed is looked up by whoever comes
+        first. With `once` it leaves when nothing is left unfinished, and waits for neither.
         """
         while not stop.is_set():
             pause = 0
             try:
                 claim = await self._claim()
                 if claim is None:
-                    due = await self._apart(self._outbox.next_due_ms)
-                    if due is None and once:
+                    left = await self._pause(leave=once)
+                    if left is None and once:
                         return
-                    pause = _IDLE_MS if due is None else max(1, min(due - self._timing.now_ms(), _IDLE_MS))
+                    pause = _IDLE_MS if left is None else min(left, _IDLE_MS)
                 elif (status := await self.step(claim)) is not None:
                     told(claim.effect.uid, claim.attempt, status.value)
             except CairnError as error:
@@ -141,7 +117,19 @@ class Worker:
                     await asyncio.wait_for(stop.wait(), pause / 1000)
 
     async def _apart(self, call: Callable[[], T]) -> T:
-        return call() if self._threads is None else await apart(self._threads, call)
+        return await apart(self._threads, call)
+
+    async def _pause(self, *, leave: bool) -> int | None:
+        """For how long there is nothing to do, milliseconds; None when nothing is left unfinished."""
+        due = await self._apart(self._outbox.next_due_ms)
+        if self._circuit is not None:
+            wait = await self._circuit.wait_ms()
+            if wait > 0 and due is not None:
+                if leave:
+                    said = breaker.why(await self._circuit.last()) or "the help desk is down"
+                    raise RemoteError(f"{said}.", hint="What waits is delivered when it is back.")
+                return wait
+        return None if due is None else max(1, due - self._timing.now_ms())
 
     async def _claim(self) -> Claim | None:
         """The next effect, or None; a fresh claim that came too late to be used is given back.
@@ -149,15 +137,22 @@ class Worker:
         The lease runs from before the claim. After a long wait for the database's lock (or a suspended
         process) a peer may already be looking the effect up, and what we would send now it would miss.
         """
-        asked = self._timing.now_ms()
-        lease = delivery.lease_ms(self._policy) + self._spare_ms
-        pace = self._policy.per_second
+        asked, lease, pace = self._timing.now_ms(), self._lease_ms(), self._policy.per_second
         claim = await self._apart(
-            lambda: self._outbox.claim(self._owner, now_ms=asked, lease_ms=lease, per_second=pace)
+            lambda: self._outbox.claim(
+                self._owner, now_ms=asked, lease_ms=lease, per_second=pace, heedful=self._circuit is not None
+            )
         )
-        took = self._timing.now_ms() - asked
-        if claim is None or claim.unclear or took <= self._spare_ms:
+        if claim is None or claim.unclear or self._timing.now_ms() - asked <= self._spare_ms:
             return claim
+        await self._too_late(claim, asked)
+        return None
+
+    def _lease_ms(self) -> int:
+        return delivery.lease_ms(self._policy) + self._spare_ms
+
+    async def _too_late(self, claim: Claim, asked: int) -> None:
+        took = self._timing.now_ms() - asked
         # On a disk this slow the next one would be late again.
         self._spare_ms = min(2 * took, _SPARE_MOST_MS)
         due = self._timing.now_ms()
@@ -166,7 +161,6 @@ class Worker:
             "Claim came too late to be used.",
             extra={"action": "claim_given_back", "effect": claim.effect.uid},
         )
-        return None
 
     async def step(self, claim: Claim) -> FinalStatus | None:
         """One try or one look-up; the final status when it ended the effect."""
@@ -180,11 +174,19 @@ class Worker:
             return status
 
     async def _try(self, claim: Claim, step: tracing.Step) -> FinalStatus | None:
+        if not await self._still_right(claim):
+            return None
         begun = self._timing.counter_us()
         result = await self._desk.deliver(claim.effect)
         step.say(error=result.error_code)
         duration, at = self._timing.counter_us() - begun, self._stamp()
         after = delivery.after_try(result, claim.attempt, self._policy)
+        if await self._down(breaker.silent(result), last=isinstance(after, Done)):
+            if result.answer is Answer.RETRY:
+                # It never got there, and an outage uses up no tries.
+                await self._give_back(claim)
+                return None
+            after = LookUp(after_ms=self._policy.settle_ms)
         match after:
             case Done(status=status):
                 fenced = await self._apart(
@@ -214,6 +216,9 @@ class Worker:
         step.say(code=found.value)
         looks = claim.looks + (found is Found.UNAVAILABLE)
         after = delivery.after_look_up(found, claim.attempt, claim.last_error, looks, self._policy)
+        if await self._down(found is Found.UNAVAILABLE, last=isinstance(after, Done)):
+            await self._give_back(claim)
+            return None
         match after:
             case Done(status=status):
                 fenced = await self._apart(
@@ -235,6 +240,76 @@ class Worker:
                     )
                 )
                 return None
+
+    async def _down(self, silent: bool, *, last: bool) -> bool:
+        """Whether the help desk is down, after a try or a look-up that was answered or not."""
+        if self._circuit is None:
+            return False
+        return await self._circuit.heard(silent, last=last)
+
+    async def _give_back(self, claim: Claim) -> None:
+        due = self._timing.now_ms()
+        await self._apart(lambda: self._outbox.give_back(claim, due_ms=due))
+
+    async def _still_right(self, claim: Claim) -> bool:
+        """Whether it may be sent; else it has been parked for a person, or given back to be asked for later.
+
+        Only what has waited for long is asked about: reading it takes as long as sending it.
+        """
+        if self._circuit is None or claim.seen is None or claim.decided is None:
+            return True
+        now, last = self._stamp(), await self._circuit.last()
+        ended = (last.ended or now) if last is not None else None
+        if not stale.to_be_checked(claim.decided, now, self._policy, outage_ended=ended):
+            return True
+        try:
+            # Reading is several requests, each with a deadline of its own, and the lease does not outlast them all.
+            async with asyncio.timeout(self._policy.timeout_ms / 1000):
+                stands = await self._desk.standing(claim.effect.conversation_id)
+        except NotFound:
+            # Sending it will be refused, and that tells more.
+            return True
+        except TimeoutError:
+            stands = None
+        if stands is None:
+            await self._unread(claim)
+            return False
+        ours = await self._apart(lambda: self._outbox.given(claim.effect.conversation_id))
+        wanted = claim.effect.payload.get("status", "")
+        if moved := stale.moved_on(claim.seen, stands, status=wanted, given=ours):
+            await self._park(claim, moved)
+            return False
+        return await self._renewed(claim)
+
+    async def _unread(self, claim: Claim) -> None:
+        """Nobody can say how the conversation stands: ask again later, and at last leave it to a person."""
+        times = self._unreadable[claim.effect.uid] = self._unreadable.get(claim.effect.uid, 0) + 1
+        down = await self._down(True, last=times >= self._policy.max_attempts)
+        if not down and times >= self._policy.max_attempts:
+            await self._park(claim, "nobody can read how the conversation stands now")
+            return
+        due = self._timing.now_ms() + (0 if down else delivery.backoff_ms(times, self._policy))
+        await self._apart(lambda: self._outbox.give_back(claim, due_ms=due))
+
+    async def _park(self, claim: Claim, reason: str) -> None:
+        self._unreadable.pop(claim.effect.uid, None)
+        at = self._stamp()
+        if await self._apart(lambda: self._outbox.park(claim, reason, at=at)):
+            log.warning(
+                "Not sent; it waits for a person.",
+                extra={"action": "effect_parked", "effect": claim.effect.uid, "reason": reason},
+            )
+
+    async def _renewed(self, claim: Claim) -> bool:
+        """Begin the lease anew: reading took a part of it, and what is sent must land before it ends."""
+        asked = self._timing.now_ms()
+        if not await self._apart(lambda: self._outbox.renew(claim, due_ms=asked + self._lease_ms())):
+            return False
+        if self._timing.now_ms() - asked > self._spare_ms:
+            await self._too_late(claim, asked)
+            return False
+        self._unreadable.pop(claim.effect.uid, None)
+        return True
 
     async def _guarded(self, look: Awaitable[Found]) -> Found:
         # The lease outlasts the deadline by the settle wait, so a look-up that hangs cannot outlive its claim.

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from cairnops import codec
 from cairnops.desk.ports import Ledger
-from cairnops.domain import actions, guardrails, sla, suggestions
+from cairnops.domain import actions, guardrails, sla, stale, suggestions
 from cairnops.domain.actions import Apply, Outcome, Refuse, Repeat
 from cairnops.domain.changes import Change, Entry, Keyed
 from cairnops.domain.conversations import Actor, Conversation
@@ -242,6 +242,7 @@ class Desk:
             else None,
             decision=decision,
             effects=outcome.effects if isinstance(outcome, Apply) else (),
+            seen=stale.seen(facts.conversation),
             follow_up=outcome.follow_up if isinstance(outcome, Apply) else None,
         )
         with tracing.step("commit") as step:

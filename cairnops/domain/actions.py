@@ -133,6 +133,18 @@ def read_only(ask: Ask) -> str | None:
 
 
 @_refusal(
+    "session.closed",
+    _ACTING,
+    title="The session is over",
+    source="DESIGN: a session is closed before its evidence is handed over",
+    way_out="Choose another session, or work outside of one.",
+)
+def session_closed(ask: Ask) -> str | None:
+    """What was handed over as the evidence of a session is all that was done in it."""
+    return f"Session {ask.request.session} is closed." if ask.facts.session_closed else None
+
+
+@_refusal(
     "conversation.claimed",
     _ACTING,
     title="Somebody else has the conversation open",
@@ -483,11 +495,21 @@ def _effects(case: Case, text: str | None, decision: Decision) -> tuple[EffectDr
         out.append(EffectDraft(kind=EffectKind.LABELS, payload={"add": case.policy.labels.escalation}))
         what = f"Escalated to {decision.target} ({decision.reason})"
         out.append(_note(f"{what}: {request.note}" if request.note.strip() else what))
+        out += _assigned(case.policy, decision.target)
     elif request.note.strip():
         out.append(_note(request.note))
     if request.action is Action.MARK_RESOLVED:
         out.append(EffectDraft(kind=EffectKind.STATUS, payload={"status": Status.RESOLVED.value}))
     return tuple(out)
+
+
+def _assigned(policy: Policy, role: str) -> list[EffectDraft]:
+    given = next((a for a in policy.escalation.assign if a.role.value == role), None)
+    if given is None:
+        return []
+    # The team first: some help desks put somebody of the team in charge when it is given a case.
+    who = {"team": given.team.strip(), "assignee": given.assignee.strip()}
+    return [EffectDraft(kind=EffectKind.ASSIGN, payload={key: name}) for key, name in who.items() if name]
 
 
 def _note(text: str) -> EffectDraft:

@@ -9,6 +9,7 @@ from cairnops.domain.conversations import Actor
 from cairnops.domain.decisions import Decision
 from cairnops.domain.delivery import EffectDraft
 from cairnops.domain.requests import FollowUp
+from cairnops.domain.stale import Seen
 from cairnops.domain.suggestions import Suggestion
 
 
@@ -48,6 +49,8 @@ class Change:
     keyed: Keyed | None = None
     decision: Decision | None = None
     effects: Sequence[EffectDraft] = ()
+    #: How the conversation stood when the effects were decided; without it they are sent however late.
+    seen: Seen | None = None
     follow_up: FollowUp | None = None
     #: A suggestion that was shown, under the uid it is known by.
     shown: tuple[str, Suggestion] | None = None

@@ -110,11 +110,20 @@ class Conversation:
     team: str = ""
     #: Facts of the help desk we keep but do not judge by.
     extra: dict[str, str] = field(default_factory=dict)
+    #: How far the help desk had come when this was read, in microseconds of its own clock: of two readings the one
+    #: with more is newer. 0 when it does not say. No part of what the conversation is.
+    revision: int = field(default=0, compare=False)
 
     @property
     def ref(self) -> str:
         """The id with its system in front (`chatwoot:101`)."""
         return f"chatwoot:{self.id}"
+
+    @property
+    def help_desk_sla(self) -> str:
+        """What the help desk's own SLA says, in a few words; empty when it has none. Nothing is judged by it."""
+        name, status = (self.extra.get(f"help_desk_sla_{key}", "") for key in ("name", "status"))
+        return f"{name or 'SLA'}: {status.replace('_', ' ')}" if status else name
 
     def public_messages(self) -> tuple[Message, ...]:
         """What customer and team said to each other: no notes, no activity text."""

@@ -6,9 +6,11 @@ by its run key, and only a clear "absent" allows the next attempt.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from cairnops.domain.policy import DeliveryPolicy
+from cairnops.domain.stale import Seen
 
 
 class EffectKind(StrEnum):
@@ -18,13 +20,19 @@ class EffectKind(StrEnum):
     NOTE = "note"
     LABELS = "labels"
     STATUS = "status"
+    ASSIGN = "assign"
+
+
+#: What the customer or the queue would see, and so must still be right when it is sent.
+RECHECKED = frozenset({EffectKind.REPLY, EffectKind.STATUS, EffectKind.ASSIGN})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EffectDraft:
     """An effect a decision asks for; the store gives it its uid and run key.
 
-    `payload`: reply and note `{"text": …}`, labels `{"add": "escalation"}`, status `{"status": "resolved"}`.
+    `payload`: reply and note `{"text": …}`, labels `{"add": "escalation"}`, status `{"status": "resolved"}`,
+    assign `{"team": "CX leads"}` or `{"assignee": "morgan@shop.example"}`.
     """
 
     kind: EffectKind
@@ -58,6 +66,9 @@ class Claim:
     #: The error the unclear try ended with; empty when nobody saw its end.
     last_error: str
     owner: str
+    #: What was decided on; None when nobody wrote it down, or when a person has looked since.
+    seen: Seen | None = None
+    decided: datetime | None = None
 
 
 class Answer(StrEnum):
@@ -81,6 +92,10 @@ class Failure(StrEnum):
     DNS = "ENOTFOUND"
     MALFORMED = "EBADBODY"
     TLS = "ETLS"
+
+
+#: Nothing was sent: the help desk has no team or nobody of the name the policy gives.
+NOBODY = "ENOBODY"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,9 +7,10 @@ it is looked up first, for "failed" may have meant that the answer was lost.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cairnops.domain import duties
+from cairnops.domain import breaker, duties
+from cairnops.domain.breaker import Outage
 from cairnops.domain.conversations import Actor
-from cairnops.domain.delivery import Found
+from cairnops.domain.delivery import NOBODY, Found
 
 
 class JobState(StrEnum):
@@ -71,15 +72,20 @@ def state(job: Job, now_ms: int) -> JobState:
     return JobState.RETRYING if job.attempt else JobState.WAITING
 
 
-def why(job: Job) -> str:
-    """Why it is where it is, in a few words; empty when it is on its way as it should be."""
+def why(job: Job, outage: Outage | None = None) -> str:
+    """Why it is where it is, in a few words; empty when it is on its way as it should be.
+
+    `outage` is the last one of the help desk: what is unfinished waits for its end.
+    """
     if job.reason:
         return f"{job.reason} ({job.parked_by})"
     if job.status == "UNKNOWN":
         return f"nobody could find out whether it arrived (last {job.error or 'no error'})"
+    if job.error == NOBODY:
+        return f"{NOBODY}: the help desk has no team or person of the name in escalation.assign"
     if job.status and job.status != "SUCCESS":
         return f"{job.status} at attempt {job.attempt}: {job.error or 'no error'}"
-    return job.error
+    return job.error if job.status else breaker.why(outage) or job.error
 
 
 def refuse_park(job: Job, actor: Actor, now_ms: int) -> str:

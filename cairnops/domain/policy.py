@@ -125,6 +125,18 @@ class LabelPolicy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Assignment:
+    """A case escalated to `role` is given to this team, this person, or both, by their names on the help desk."""
+
+    __pydantic_config__ = STRICT
+    role: Role
+    #: The team's name, whatever the case.
+    team: str = ""
+    #: The agent's e-mail address.
+    assignee: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EscalationPolicy:
     """Why a case may be handed up, to whom, and how fast they answer (SOP-CX-003)."""
 
@@ -144,6 +156,8 @@ class EscalationPolicy:
     update_hours: int = 24
     #: Who a case goes to when the operator names nobody.
     target: Role = Role.MANAGER
+    #: Whom an escalated case is given to on the help desk, by the role it goes to; a role not named here: nobody.
+    assign: tuple[Assignment, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,6 +205,12 @@ class DeliveryPolicy:
     retry_after_cap_ms: int = 30_000
     #: How often all workers together may ask the help desk in a second; 0 sets no limit.
     per_second: int = 0
+    #: After so many tries in a row without an answer the help desk is asked whether it is there at all.
+    outage_after: int = 5
+    #: How often that is asked while it is down, by all workers together, milliseconds.
+    ask_again_ms: int = 1000
+    #: What waited strictly longer, or through an outage, is sent only if its conversation stands as it did; minutes.
+    recheck_minutes: int = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -345,7 +365,9 @@ def profile(name: ProfileName) -> Policy:
             dry_run,
             profile="pilot",
             refund=RefundPolicy(tiers=(RefundTier(above=100, role=Role.MANAGER, severity=Severity.BLOCK),)),
-            delivery=DeliveryPolicy(timeout_ms=10_000, backoff_ms=1_000, settle_ms=30_000),
+            delivery=DeliveryPolicy(
+                timeout_ms=10_000, backoff_ms=1_000, settle_ms=30_000, ask_again_ms=15_000
+            ),
         ),
     }[name]
 
@@ -385,6 +407,8 @@ _AT_LEAST_ONE = (
     "delivery.max_attempts",
     "delivery.timeout_ms",
     "delivery.settle_ms",
+    "delivery.outage_after",
+    "delivery.ask_again_ms",
     "alerts.p95_ms",
     "alerts.min_samples",
 )
@@ -455,6 +479,7 @@ def _roles(policy: Policy) -> Iterator[str]:
     named = [("escalation.target", policy.escalation.target)]
     named += [(f"refund.tiers[{i}].role", tier.role) for i, tier in enumerate(policy.refund.tiers)]
     named += [(f"guardrails.overridable.{o.code}", o.role) for o in policy.guardrails.overridable]
+    named += [(f"escalation.assign[{i}].role", a.role) for i, a in enumerate(policy.escalation.assign)]
     for path, role in named:
         if role.rank == 0:
             acting = ", ".join(r.value for r in Role if r.rank)
@@ -462,3 +487,9 @@ def _roles(policy: Policy) -> Iterator[str]:
     codes = [o.code for o in policy.guardrails.overridable]
     for code in dict.fromkeys(c for c in codes if codes.count(c) > 1):
         yield f"guardrails.overridable names {code} more than once"
+    given = [a.role for a in policy.escalation.assign]
+    for role in dict.fromkeys(r for r in given if given.count(r) > 1):
+        yield f"escalation.assign names {role.value} more than once"
+    for i, a in enumerate(policy.escalation.assign):
+        if not (a.team.strip() or a.assignee.strip()):
+            yield f"escalation.assign[{i}] names neither a team nor an assignee"

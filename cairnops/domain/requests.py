@@ -131,6 +131,7 @@ class Facts:
     #: When this customer's other conversations were breached (UTC).
     other_breaches: tuple[datetime, ...] = ()
     session_started_at: datetime | None = None
+    session_closed: bool = False
     #: Who has it open; the lease may have ended.
     claim: Held | None = None
     prior: Prior | None = None

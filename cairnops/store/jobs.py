@@ -15,10 +15,11 @@ from cairnops.domain.delivery import Effect, EffectKind, Found
 from cairnops.domain.jobs import Job
 from cairnops.errors import CairnError, NotFound
 from cairnops.store import tables as t
+from cairnops.store.audit import PARKED, append
 from cairnops.store.engine import reading, steady, writing
-from cairnops.store.ledger import AGAIN, append, repeated
+from cairnops.store.ledger import AGAIN, repeated
 
-PARKED, RETRIED, FOUND = "job.parked", "job.retried", "job.found"
+RETRIED, FOUND = "job.retried", "job.found"
 
 
 @steady
@@ -109,8 +110,9 @@ class SqlJobs:
         if refused:
             raise CairnError(f"{refused}.", hint=f"cairnops jobs show {job.uid}")
         if not job.status:
-            # What was tried before it was parked may have arrived since.
-            self._set(c, job.uid, state="looking" if job.attempt else "ready", due_ms=now_ms)
+            # What was tried before it was parked may have arrived since. That the conversation moved on is no
+            # reason any more: somebody has looked.
+            self._set(c, job.uid, state="looking" if job.attempt else "ready", due_ms=now_ms, seen="")
             self._tell(c, RETRIED, job, actor, at, {"as": job.uid})
             return "back", job.uid
         if found is Found.PRESENT:

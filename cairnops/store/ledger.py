@@ -21,14 +21,17 @@ from sqlalchemy.exc import IntegrityError
 
 from cairnops import codec
 from cairnops.domain.actions import numbered
-from cairnops.domain.changes import Change, Committed, Entry
+from cairnops.domain.changes import Change, Committed
 from cairnops.domain.conversations import Actor, Conversation, Role
 from cairnops.domain.decisions import uid_of
+from cairnops.domain.delivery import RECHECKED
 from cairnops.domain.requests import Facts, Flags, FollowUp, Held, PastDecision, Prior
 from cairnops.domain.sla import Priority
 from cairnops.domain.suggestions import Suggestion
 from cairnops.errors import NotFound, StaleFacts
+from cairnops.store import observations
 from cairnops.store import tables as t
+from cairnops.store.audit import append
 from cairnops.store.engine import Interrupted, reading, repeatable, steady, writing
 from cairnops.telemetry import tracing
 
@@ -52,10 +55,7 @@ class SqlLedger:
         with reading(self.engine) as c:
             row = c.execute(select(t.conversation).where(t.conversation.c.id == conversation)).first()
             if row is None:
-                raise NotFound(
-                    f"Conversation {conversation} is not in this workspace.",
-                    hint="cairnops dryrun run seeds a pack's conversations.",
-                )
+                raise _unknown(conversation)
             # Shown on another conversation, it was not shown here.
             shown = c.execute(
                 select(t.suggestion.c.body).where(
@@ -90,7 +90,9 @@ class SqlLedger:
                     t.breach.c.customer_key == row.customer_key, t.breach.c.conversation_id != conversation
                 )
             ).scalars()
-            started = c.execute(select(t.session.c.started_at).where(t.session.c.name == session)).scalar()
+            within = c.execute(
+                select(t.session.c["started_at", "state"]).where(t.session.c.name == session)
+            ).first()
             claim = c.execute(select(t.claim).where(t.claim.c.conversation_id == conversation)).first()
             return Facts(
                 conversation=codec.read(Conversation, json.loads(row.body)),
@@ -113,7 +115,8 @@ class SqlLedger:
                     FollowUp(owner=f.owner, due=codec.moment(f.due), text=f.text) for f in promised
                 ),
                 other_breaches=tuple(codec.moment(b) for b in breaches),
-                session_started_at=codec.moment(started) if started else None,
+                session_started_at=codec.moment(within.started_at) if within else None,
+                session_closed=within is not None and within.state == "closed",
                 claim=held(claim) if claim else None,
                 prior=Prior(
                     fingerprint=prior.fingerprint,
@@ -163,38 +166,7 @@ class SqlLedger:
 
     def _commit(self, c: Connection, change: Change) -> Committed:
         version = self._version(c, change)
-        number, effects = 0, ()
-        if change.decision is not None:
-            number = _next_number(c)
-            decision = numbered(change.decision, number)
-            body = codec.canonical(codec.record(decision))
-            c.execute(
-                insert(t.decision).values(
-                    uid=decision.uid,
-                    number=number,
-                    scope=decision.scope.value,
-                    action=decision.action,
-                    actor=decision.actor.email,
-                    conversation_id=change.conversation,
-                    session=decision.session,
-                    request_key=decision.request_key,
-                    at=codec.stamp(decision.created_at),
-                    body=body,
-                    leaf_hash=codec.leaf_hash(body),
-                )
-            )
         decision_uid = change.decision.uid if change.decision else ""
-        if change.keyed is not None:
-            c.execute(
-                insert(t.request).values(
-                    key=change.keyed.key,
-                    fingerprint=change.keyed.fingerprint,
-                    decision_uid=decision_uid,
-                    number=number,
-                    refused=change.keyed.refused,
-                    sentence=change.keyed.sentence,
-                )
-            )
         if change.shown is not None:
             uid, shown = change.shown
             c.execute(
@@ -216,6 +188,19 @@ class SqlLedger:
                     due=codec.stamp(change.follow_up.due),
                     text=change.follow_up.text,
                     at=codec.stamp(change.entry.at),
+                )
+            )
+        # As late as can be: whoever wants the next one waits until this is committed.
+        number = _decide(c, change) if change.decision is not None else 0
+        if change.keyed is not None:
+            c.execute(
+                insert(t.request).values(
+                    key=change.keyed.key,
+                    fingerprint=change.keyed.fingerprint,
+                    decision_uid=decision_uid,
+                    number=number,
+                    refused=change.keyed.refused,
+                    sentence=change.keyed.sentence,
                 )
             )
         effects = self._enqueue(c, change, decision_uid, number)
@@ -242,101 +227,45 @@ class SqlLedger:
         return int(now) + 1
 
     def _enqueue(self, c: Connection, change: Change, decision_uid: str, number: int) -> tuple[str, ...]:
-        uids = []
         urgent = change.decision is not None and change.decision.priority == Priority.P1.value
-        for position, draft in enumerate(change.effects):
-            uid = _effect_uid(change, position)
-            c.execute(
-                insert(t.effect).values(
-                    uid=uid,
-                    run_key=f"cairnops-{uid}",
-                    decision_uid=decision_uid,
-                    number=number,
-                    conversation_id=change.conversation,
-                    session=change.entry.session,
-                    kind=draft.kind.value,
-                    payload=codec.canonical(dict(draft.payload)),
-                    state="ready",
-                    attempt=0,
-                    looks=0,
-                    last_error="",
-                    due_ms=0,
-                    owner="",
-                    destination=self.destination,
-                    urgency=1 if urgent else 2,
-                    trace=tracing.carried(),
-                )
-            )
-            uids.append(uid)
-        return tuple(uids)
+        seen = codec.canonical(codec.plain(change.seen)) if change.seen is not None and change.effects else ""
+        trace = tracing.carried()
+        uids = tuple(_effect_uid(change, position) for position in range(len(change.effects)))
+        rows = [
+            {
+                "uid": uid,
+                "run_key": f"cairnops-{uid}",
+                "decision_uid": decision_uid,
+                "number": number,
+                "conversation_id": change.conversation,
+                "session": change.entry.session,
+                "kind": draft.kind.value,
+                "payload": codec.canonical(dict(draft.payload)),
+                "state": "ready",
+                "attempt": 0,
+                "looks": 0,
+                "last_error": "",
+                "due_ms": 0,
+                "owner": "",
+                "destination": self.destination,
+                "urgency": 1 if urgent else 2,
+                "seen": seen if draft.kind in RECHECKED else "",
+                "trace": trace,
+            }
+            for uid, draft in zip(uids, change.effects, strict=True)
+        ]
+        if rows:
+            c.execute(insert(t.effect), rows)
+        return uids
 
     @repeatable
     def observe(
         self, conversation: Conversation, *, at: datetime, actor: Actor, breached_at: datetime | None
     ) -> int:
         """See `desk.ports.Ledger.observe`."""
-        body = codec.canonical(codec.plain(conversation))
+        read = observations.Reading.of(conversation, self.destination)
         with writing(self.engine, over=_conversation(conversation.id)) as c:
-            row = c.execute(
-                select(t.conversation.c["version", "body"]).where(t.conversation.c.id == conversation.id)
-            ).first()
-            if breached_at is not None:
-                self._breached(c, conversation, breached_at, at, actor)
-            if row is not None and row.body == body:
-                return int(row.version)
-            version = row.version + 1 if row is not None else 1
-            values = {
-                "version": version,
-                "customer_key": conversation.customer_key,
-                "body": body,
-                "at": codec.stamp(at),
-            }
-            if row is None:
-                c.execute(insert(t.conversation).values(id=conversation.id, **values))
-            else:
-                c.execute(
-                    update(t.conversation).where(t.conversation.c.id == conversation.id).values(**values)
-                )
-            append(
-                c,
-                Entry(
-                    kind="conversation.observed",
-                    at=at,
-                    actor=actor,
-                    conversation=conversation.id,
-                    body={"version": version, "sha256": codec.digest(body)},
-                ),
-            )
-            return int(version)
-
-    def _breached(
-        self, c: Connection, conversation: Conversation, breached_at: datetime, at: datetime, actor: Actor
-    ) -> None:
-        known = c.execute(
-            select(t.breach).where(
-                t.breach.c.conversation_id == conversation.id,
-                t.breach.c.breached_at == codec.stamp(breached_at),
-            )
-        ).first()
-        if known is not None:
-            return
-        c.execute(
-            insert(t.breach).values(
-                conversation_id=conversation.id,
-                breached_at=codec.stamp(breached_at),
-                customer_key=conversation.customer_key,
-            )
-        )
-        append(
-            c,
-            Entry(
-                kind="sla.breached",
-                at=at,
-                actor=actor,
-                conversation=conversation.id,
-                body={"breachedAt": codec.stamp(breached_at)},
-            ),
-        )
+            return observations.keep(c, read, at=at, actor=actor, breached_at=breached_at)
 
     # What was committed, as rows.
 
@@ -347,6 +276,20 @@ class SqlLedger:
                 select(t.conversation.c.body).where(t.conversation.c.id == conversation)
             ).scalar_one_or_none()
         return codec.read(Conversation, json.loads(body)) if body else None
+
+    def version(self, conversation: str) -> int:
+        """The version of the conversation, which grows whenever it changes.
+
+        Raises:
+            NotFound: when it has not been observed.
+        """
+        with reading(self.engine) as c:
+            found = c.execute(
+                select(t.conversation.c.version).where(t.conversation.c.id == conversation)
+            ).scalar()
+        if found is None:
+            raise _unknown(conversation)
+        return int(found)
 
     def conversations(self) -> list[Conversation]:
         """Every conversation as it was last observed, by id."""
@@ -485,7 +428,8 @@ class SqlLedger:
     def last_decisions(self) -> dict[str, tuple[str, str]]:
         """For each conversation the action decided on last, and how its effects stand.
 
-        They are `open` while one is on its way, `failed` when one did not arrive or nobody knows, else `done`.
+        They are `failed` when one did not arrive or nobody knows, `parked` when one waits for a person, `open`
+        while one is on its way, else `done`.
         """
         d, e = t.decision.c, t.effect.c
         last = (
@@ -496,8 +440,15 @@ class SqlLedger:
         )
         pending = func.sum(case((e.due_ms.is_not(None), 1), else_=0))
         lost = func.sum(case((and_(e.state.in_(("failed", "timeout", "unknown")), ~repeated()), 1), else_=0))
+        parked = func.sum(case((e.state == "parked", 1), else_=0))
         query = (
-            select(d.conversation_id, d.action, pending.label("pending"), lost.label("lost"))
+            select(
+                d.conversation_id,
+                d.action,
+                pending.label("pending"),
+                lost.label("lost"),
+                parked.label("parked"),
+            )
             .select_from(
                 t.decision.join(last, d.number == last.c.number).outerjoin(t.effect, e.decision_uid == d.uid)
             )
@@ -508,15 +459,21 @@ class SqlLedger:
         return {
             row.conversation_id: (
                 row.action,
-                "failed" if row.lost else "open" if row.pending else "done",
+                "failed" if row.lost else "parked" if row.parked else "open" if row.pending else "done",
             )
             for row in rows
         }
 
-    def newest(self) -> int:
-        """The number of the newest event, 0 when there is none: it grows with every commit that is audited."""
+    def newest(self, conversation: str = "") -> int:
+        """The number of the newest event, or of one conversation's newest; 0 when there is none.
+
+        It grows with every commit that is audited.
+        """
+        newest = select(func.max(t.event.c.seq))
+        if conversation:
+            newest = newest.where(t.event.c.conversation_id == conversation)
         with reading(self.engine) as c:
-            return c.execute(select(func.max(t.event.c.seq))).scalar_one() or 0
+            return c.execute(newest).scalar_one() or 0
 
     def writable(self) -> None:
         """Make sure that a decision could be written now.
@@ -524,7 +481,7 @@ class SqlLedger:
         Raises:
             WorkspaceError: when the database cannot be written.
         """
-        with writing(self.engine) as c:
+        with writing(self.engine, over="") as c:
             c.execute(update(t.counter).where(t.counter.c.name == "decision").values(value=t.counter.c.value))
 
     def counts(self) -> dict[str, int]:
@@ -549,23 +506,6 @@ def repeated() -> ColumnElement[bool]:
     return exists(select(later.c.seq).where(later.c.run_key == t.effect.c.run_key + AGAIN))
 
 
-def append(c: Connection, entry: Entry, more: dict[str, Any] | None = None) -> None:
-    """Append one audit event in the transaction at hand."""
-    c.execute(
-        insert(t.event).values(
-            at=codec.stamp(entry.at),
-            actor=entry.actor.email,
-            role=entry.actor.role.value,
-            kind=entry.kind,
-            conversation_id=entry.conversation,
-            session=entry.session,
-            key=entry.key,
-            code=entry.code,
-            body=json.dumps({**entry.body, **(more or {})}, ensure_ascii=False, sort_keys=True),
-        )
-    )
-
-
 def held(row: Row[Any]) -> Held:
     """A row of `claim` as the domain knows it."""
     return Held(
@@ -583,12 +523,21 @@ def _conversation(conversation: str) -> str:
     return f"conversation {conversation}"
 
 
+def _unknown(conversation: str) -> NotFound:
+    return NotFound(
+        f"Conversation {conversation} is not in this workspace.",
+        hint="cairnops dryrun run seeds a pack's conversations.",
+    )
+
+
 def _effect_uid(change: Change, position: int) -> str:
     return uid_of(change.entry.at, "effect", change.entry.key, str(position))
 
 
-def _next_number(c: Connection) -> int:
-    return int(
+def _decide(c: Connection, change: Change) -> int:
+    """Give the decision its number and keep it; the numbers have no gaps, whatever is rolled back."""
+    assert change.decision is not None
+    number = int(
         c.execute(
             update(t.counter)
             .where(t.counter.c.name == "decision")
@@ -596,3 +545,21 @@ def _next_number(c: Connection) -> int:
             .returning(t.counter.c.value)
         ).scalar_one()
     )
+    decision = numbered(change.decision, number)
+    body = codec.canonical(codec.record(decision))
+    c.execute(
+        insert(t.decision).values(
+            uid=decision.uid,
+            number=number,
+            scope=decision.scope.value,
+            action=decision.action,
+            actor=decision.actor.email,
+            conversation_id=change.conversation,
+            session=decision.session,
+            request_key=decision.request_key,
+            at=codec.stamp(decision.created_at),
+            body=body,
+            leaf_hash=codec.leaf_hash(body),
+        )
+    )
+    return number

@@ -3,17 +3,18 @@
 import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cairnops import codec
 from cairnops.domain.changes import Entry
-from cairnops.domain.conversations import Actor, Role
 from cairnops.domain.delivery import Answer, Claim, Effect, EffectKind, FinalStatus, Found, Result
+from cairnops.domain.stale import Seen
 from cairnops.store import tables as t
+from cairnops.store.audit import DELIVERY, PARKED, append
 from cairnops.store.engine import Interrupted, reading, repeatable, steady, writing
-from cairnops.store.ledger import append
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,7 +43,11 @@ def _not_before_decided(claim: Claim, at: datetime) -> datetime:
     A rehearsal that goes on after a crash delivers what is left under the clock of its first scene: a
     record once said that a reply was delivered twelve minutes before it was approved.
     """
-    return max(at, _EPOCH + timedelta(milliseconds=decided_ms(claim.effect.uid)))
+    return max(at, _decided(claim.effect.uid))
+
+
+def _decided(uid: str) -> datetime:
+    return _EPOCH + timedelta(milliseconds=decided_ms(uid))
 
 
 def decided_ms(uid: str) -> int:
@@ -65,16 +70,18 @@ class SqlOutbox:
         self._destination = destination
 
     @repeatable
-    def claim(self, owner: str, *, now_ms: int, lease_ms: int, per_second: int = 0) -> Claim | None:
+    def claim(
+        self, owner: str, *, now_ms: int, lease_ms: int, per_second: int = 0, heedful: bool = False
+    ) -> Claim | None:
         """Take the next effect that is due, in order within its conversation; None when nothing is.
 
         The most urgent go first, then what is due longest. `per_second` is how often all workers together
-        may ask the help desk, 0 for as often as they can. The commit of this claim is the only record that a
-        request may leave, so it is made before.
+        may ask the help desk, 0 for as often as they can; a `heedful` one takes nothing while it is down. The
+        commit of this claim is the only record that a request may leave, so it is made before.
         """
         ready = (
             select(t.effect)
-            .where(self._open(), t.effect.c.due_ms <= now_ms)
+            .where(self._open(), t.effect.c.due_ms <= now_ms, *([~self._down()] if heedful else []))
             .order_by(t.effect.c.urgency, t.effect.c.due_ms, t.effect.c.seq)
             .limit(1)
         )
@@ -117,6 +124,8 @@ class SqlOutbox:
                 looks=row.looks if unclear else 0,
                 last_error="" if lost else row.last_error,
                 owner=owner,
+                seen=codec.read(Seen, json.loads(row.seen)) if row.seen else None,
+                decided=_decided(row.uid) if row.seen else None,
             )
 
     def next_due_ms(self) -> int | None:
@@ -179,21 +188,54 @@ class SqlOutbox:
         return {row.destination: row.effects for row in rows}
 
     @repeatable
+    def renew(self, claim: Claim, *, due_ms: int) -> bool:
+        """Let the lease of a claim run until then; False when another worker has taken it over."""
+        with writing(self._engine, over="") as c:
+            return c.execute(update(t.effect).where(self._mine(claim)).values(due_ms=due_ms)).rowcount == 1
+
+    @repeatable
     def give_back(self, claim: Claim, *, due_ms: int) -> bool:
-        """Undo a claim under which nothing was sent; the attempt has not been made."""
+        """Undo a claim under which nothing was sent or learnt: the attempt has not been made, nor the look-up."""
         with writing(self._engine, over="") as c:
             undone = c.execute(
                 update(t.effect)
                 .where(self._mine(claim))
                 .values(
-                    state="ready",
-                    attempt=claim.attempt - 1,
+                    **self._before(claim),
                     due_ms=due_ms,
                     owner="",
                     last_error=claim.last_error,
                 )
             )
             return undone.rowcount == 1
+
+    def given(self, conversation_id: str) -> frozenset[str]:
+        """The teams and people a conversation was given to, or is about to be, by what was decided here."""
+        e = t.effect.c
+        mine = (e.conversation_id == conversation_id, e.destination == self._destination)
+        with reading(self._engine) as c:
+            rows = c.execute(select(e.payload).where(*mine, e.kind == EffectKind.ASSIGN.value)).scalars()
+            return frozenset(name for payload in rows for name in json.loads(payload).values())
+
+    def park(self, claim: Claim, reason: str, *, at: datetime) -> bool:
+        """Take a claimed effect out of the queue for a person to look at; the attempt has not been made."""
+        at = _not_before_decided(claim, at)
+        with writing(self._engine, over="") as c:
+            parked = c.execute(
+                update(t.effect)
+                .where(self._mine(claim))
+                .values(**self._before(claim) | {"state": "parked"}, owner="")
+            )
+            if parked.rowcount != 1:
+                return False
+            self._told(c, claim, PARKED, at, {"reason": reason, "stage": "ready"})
+            return True
+
+    def _before(self, claim: Claim) -> dict[str, Any]:
+        """How the effect stood before it was claimed."""
+        if claim.unclear:
+            return {"state": "looking"}
+        return {"state": "ready", "attempt": claim.attempt - 1}
 
     @repeatable
     def tried(
@@ -300,6 +342,14 @@ class SqlOutbox:
             e.due_ms.is_not(None), e.state != "parked", e.destination == self._destination, ~_blocked()
         )
 
+    def _down(self) -> ColumnElement[bool]:
+        """Whether its help desk is down."""
+        return exists(
+            select(t.outage.c.since).where(
+                t.outage.c.destination == self._destination, t.outage.c.ended == ""
+            )
+        )
+
     def _mine(self, claim: Claim) -> ColumnElement[bool]:
         return and_(
             t.effect.c.uid == claim.effect.uid,
@@ -379,7 +429,7 @@ class SqlOutbox:
             Entry(
                 kind=kind,
                 at=at,
-                actor=Actor(email="delivery@cairnops", role=Role.ADMIN),
+                actor=DELIVERY,
                 conversation=claim.effect.conversation_id,
                 session=row.session,
                 key=claim.effect.run_key,

@@ -60,6 +60,9 @@ conversation = Table(
     Column("customer_key", String(200), nullable=False, index=True),
     Column("body", Text, nullable=False),
     Column("at", _At, nullable=False),
+    #: How far which help desk had come when it was read: what is read of the same one with less is older.
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Column("destination", String(300), nullable=False, server_default=""),
 )
 
 event = Table(
@@ -134,6 +137,8 @@ effect = Table(
     Column("destination", String(300), nullable=False, server_default=""),
     #: 1 for what the most urgent cases wait for, 2 for the rest: the lower goes first, within its conversation never.
     Column("urgency", Integer, nullable=False, server_default="2"),
+    #: How the conversation stood when this was decided; empty when it is sent however it stands now.
+    Column("seen", Text, nullable=False, server_default=""),
     #: The step it was committed in, as tracing carries it on (a W3C `traceparent`); empty where nobody listened.
     Column("trace", String(60), nullable=False, server_default=""),
 )
@@ -292,6 +297,19 @@ bucket = Table(
     Column("destination", String(300), primary_key=True),
     #: When the next request may go (epoch microseconds).
     Column("free_us", BigInteger, nullable=False),
+)
+
+#: When a help desk was last down; one row a help desk, so that one question an interval is asked of it.
+outage = Table(
+    "outage",
+    metadata,
+    Column("destination", String(300), primary_key=True),
+    Column("since", _At, nullable=False),
+    #: Empty while it lasts.
+    Column("ended", _At, nullable=False),
+    Column("error", String(40), nullable=False),
+    #: When somebody may ask again (epoch milliseconds).
+    Column("ask_ms", BigInteger, nullable=False),
 )
 
 probe = Table(

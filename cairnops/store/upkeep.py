@@ -176,7 +176,13 @@ def _closing(c: Connection, where: str) -> list[str]:
         does = f"FOR EACH ROW EXECUTE FUNCTION cairnops_refuse('{said}')"
     return [
         f"CREATE TRIGGER {table}_moved_{verb.lower()} BEFORE {verb} ON {table} {does}"
-        for table, verb in (("event", "INSERT"), ("effect", "INSERT"), ("effect", "UPDATE"))
+        for table, verb in (
+            ("event", "INSERT"),
+            ("effect", "INSERT"),
+            ("effect", "UPDATE"),
+            # Whoever asks whether a decision could be written now asks here.
+            ("counter", "UPDATE"),
+        )
     ]
 
 

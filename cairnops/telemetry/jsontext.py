@@ -23,6 +23,7 @@ def _integer(digits: str) -> int | float:
 
 _STRICT = json.JSONDecoder(parse_constant=_refuse, parse_int=_integer)
 _FAST = json.JSONDecoder(parse_constant=_refuse)
+_SCAN = _FAST.scan_once
 _NULLING = json.JSONDecoder(parse_constant=lambda _: None, parse_int=_integer)
 
 
@@ -37,12 +38,21 @@ def parse(text: str, *, non_finite_as_null: bool = False) -> Any:
     if non_finite_as_null:
         return _mended(_NULLING.decode(text), text)
     try:
-        value = _FAST.decode(text)
+        value = _decoded(text)
     except (json.JSONDecodeError, NonFinite):
         raise
     except ValueError:
         value = _STRICT.decode(text)
     return _mended(value, text)
+
+
+def _decoded(text: str) -> Any:
+    # What `decode` does, without looking for the white space that is hardly ever there.
+    try:
+        value, end = _SCAN(text, 0)
+    except StopIteration:
+        return _FAST.decode(text)
+    return value if end == len(text) else _FAST.decode(text)
 
 
 def parse_first(text: str, at: int) -> tuple[Any, int, tuple[str, ...]]:
@@ -61,7 +71,7 @@ def parse_first(text: str, at: int) -> tuple[Any, int, tuple[str, ...]]:
 
 
 def _mended(value: Any, text: str, start: int = 0, end: int | None = None) -> Any:
-    if _ESCAPED_SURROGATE.search(text, start, len(text) if end is None else end):
+    if "\\u" in text and _ESCAPED_SURROGATE.search(text, start, len(text) if end is None else end):
         return _without_lone_surrogates(value)
     return value
 

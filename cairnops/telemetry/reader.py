@@ -40,12 +40,15 @@ REPAIRS = {
     "many-lines": "one object written over several lines",
 }
 
+#: Lines remembered so that the same text is not judged again and again.
+_REJECTED = 200
 _ERROR_CODE = re.compile(r"PGRST\d+|[0-9A-Z]{5}")
 _ERROR_KEYS = {"code", "message", "details", "hint"}
 _HTML = re.compile(r"\s*<(?:!doctype\s+html|html|head|body|\?xml)\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# Not frozen: setting nine fields of a frozen one takes as long as parsing a line.
+@dataclass(kw_only=True, slots=True)
 class Line:
     """One record or one reject; a line that holds several yields several, with the same number."""
 
@@ -211,6 +214,8 @@ class Book:
         self._scalars: list[object] = []
         self._error_body: dict[str, Any] | None = None
         self._mode = "lines"
+        #: Some lines without a record that were met, and what is wrong with them.
+        self._rejected: dict[str, list[_Part]] = {}
 
     def lines(self, source: Source) -> Iterator[Line]:
         export = self._export
@@ -226,7 +231,24 @@ class Book:
             export.blank += 1
             return
         self._ordinal += 1
-        parts = _parts(text)
+        broken = False
+        if not repairs and text[0] == "{":
+            try:
+                record = parse(text)
+            except (ValueError, RecursionError) as error:
+                broken = isinstance(error, json.JSONDecodeError)
+            else:
+                if record and not _is_error_body(record):
+                    export.record_lines += 1
+                    export.records += 1
+                    yield Line(number=number, ordinal=self._ordinal, raw=text, record=record)
+                    return
+        # The same banner, the same `null` may stand there a thousand times.
+        parts = self._rejected.get(text)
+        if parts is None:
+            parts = _parts(text, broken)
+            if len(self._rejected) < _REJECTED and len(text) < 1000 and all(p.record is None for p in parts):
+                self._rejected[text] = parts
         if any(p.record is not None for p in parts):
             export.record_lines += 1
         else:
@@ -241,7 +263,7 @@ class Book:
 
     def one(self, number: int, raw: bytes) -> Iterator[Line]:
         """What a line that is not blank holds; `passed` counts it among the lines, its ordinal is not kept."""
-        yield from self._text(number, *as_text(raw.rstrip(b"\r\n")))
+        return self._text(number, *as_text(raw.rstrip(b"\r\n")))
 
     def passed(self, *, lines: int, blank: int, records: int) -> None:
         """Count lines that went by: all of them, the blank ones, and those that were a plain record each."""
@@ -296,8 +318,9 @@ class Book:
             export.reasons[part.problem or ""] += 1
         else:
             export.records += 1
-            repairs = (*repairs, *part.repairs)
-            export.repairs.update(repairs)
+            if repairs or part.repairs:
+                repairs = (*repairs, *part.repairs)
+                export.repairs.update(repairs)
         if part.problem == "scalar" and len(self._scalars) < 8:
             self._scalars.append(part.value)
         if part.problem == "error-body" and self._error_body is None:
@@ -346,6 +369,15 @@ class Book:
         return "text_banner", "The file is plain text (the output of a program?); there are no rows in it."
 
 
+def finished(book: Book, source: Source) -> Export:
+    """The account of a file, once it has been read and let go of."""
+    export = book.export
+    export.compression, export.encoding, export.bom = source.compression, source.encoding, source.bom
+    export.unterminated, export.sha256, export.size = source.unterminated, source.sha256, source.size
+    book.close(source.head)
+    return export
+
+
 _SHAPES = {"lines": "ndjson", "array": "json_array", "object": "json_object", "sequence": "json_sequence"}
 
 
@@ -354,13 +386,15 @@ def _query_failed(code: str, message: str) -> str:
     return f"The database answered with error {code}{said}. The query failed, so there are no rows in it."
 
 
-def _parts(text: str) -> list[_Part]:
-    """Everything one line holds."""
+def _parts(text: str, broken: bool = False) -> list[_Part]:
+    """Everything one line holds; `broken` says that as a whole it is known not to be JSON."""
     stripped = text.strip()
     # What people paste out of an array brings its commas along.
     bare = stripped.strip(",").strip()
     commas = ("comma",) if bare != stripped and bare[:1] in ("{", "[") else ()
     body = bare if commas else stripped
+    if broken and body == text:
+        return _taken_apart(body, commas)
     try:
         value, repairs = _value(body)
     except RecursionError:

@@ -146,6 +146,11 @@ class Source:
         data: bytes = self._bytes.read(size)
         return data
 
+    def line(self) -> bytes:
+        """What is left of the line the last `block` broke off in."""
+        data: bytes = self._bytes.readline()
+        return data
+
     def put_aside(self, path: Path, size: int) -> tuple[int, bytes]:
         """Write the next whole lines, about `size` bytes together, to a file: (bytes, the last two); 0 at the end."""
         length, tail = 0, b""

@@ -20,7 +20,7 @@ $$;
 -- The project's default privileges have given every new table and function to everybody.
 REVOKE ALL ON
   assignment, attempt, baseline, breach, bucket, checkpoint, claim, conversation, counter, decision, draft, effect,
-  event, follow_up, imported, ledger_key, meta, pack, probe, request, retention, run, seal, session, suggestion,
+  event, follow_up, imported, ledger_key, meta, outage, pack, probe, request, retention, run, seal, session, suggestion,
   sync_event, tombstone, worker, worksheet
 FROM PUBLIC, anon, authenticated, service_role;
 
@@ -46,6 +46,7 @@ ALTER TABLE follow_up ENABLE ROW LEVEL SECURITY;
 ALTER TABLE imported ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ledger_key ENABLE ROW LEVEL SECURITY;
 ALTER TABLE meta ENABLE ROW LEVEL SECURITY;
+ALTER TABLE outage ENABLE ROW LEVEL SECURITY;
 ALTER TABLE pack ENABLE ROW LEVEL SECURITY;
 ALTER TABLE probe ENABLE ROW LEVEL SECURITY;
 ALTER TABLE request ENABLE ROW LEVEL SECURITY;
@@ -62,7 +63,7 @@ ALTER TABLE worksheet ENABLE ROW LEVEL SECURITY;
 -- The service reads everything and adds to what only grows.
 GRANT SELECT ON
   assignment, attempt, baseline, breach, bucket, checkpoint, claim, conversation, counter, decision, draft, effect,
-  event, follow_up, imported, ledger_key, meta, pack, probe, request, retention, run, seal, session, suggestion,
+  event, follow_up, imported, ledger_key, meta, outage, pack, probe, request, retention, run, seal, session, suggestion,
   sync_event, tombstone, worker, worksheet
 TO service_role;
 GRANT INSERT ON

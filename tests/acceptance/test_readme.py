@@ -45,5 +45,6 @@ def test_the_transcript_is_what_the_demo_prints() -> None:
 
 
 def test_the_picture_is_what_the_demo_prints() -> None:
-    assert picture.TARGET.read_text(encoding="utf-8") == picture.draw()
-    assert "<image" not in picture.draw() and "@font-face" not in picture.draw()
+    drawn = picture.draw()
+    assert picture.TARGET.read_text(encoding="utf-8") == drawn
+    assert "<image" not in drawn and "@font-face" not in drawn

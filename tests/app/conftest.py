@@ -91,6 +91,17 @@ def violations(page: Page) -> list[str]:
     return [f"{v['id']}: {node['html'][:200]}" for v in found.response["violations"] for node in v["nodes"]]
 
 
+def in_light_and_dark(page: Page) -> list[str]:
+    """`violations` of the page as it is, in dark and then in light."""
+    found = []
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        expect(page.get_by_test_id("stApp")).to_have_css("color-scheme", scheme)
+        settle(page)
+        found += [f"{scheme}: {fault}" for fault in violations(page)]
+    return found
+
+
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
     """Serves `stage.py`; the fixture makes the address of a scene."""

@@ -28,7 +28,7 @@ from cairnops.evidence.report import Figures
 from cairnops.settings import Settings
 from cairnops.telemetry.reader import read_lines
 from cairnops.workspace import Workspace
-from tests.app.conftest import settle, violations
+from tests.app.conftest import in_light_and_dark, settle
 from tests.app.hostile import TEXTS
 from tests.app.server import Desk, serving
 from tests.integration.conftest import child
@@ -409,21 +409,18 @@ def test_a_decision_opens_from_the_list_and_its_address_leads_back_to_it(
     expect(page.get_by_role("heading", name="#117 Approve & send")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_of_ours_is_in_the_way_of_a_screen_reader(
-    serving_played: Desk, visit: Visit, scheme: str
-) -> None:
-    page = visit(serving_played.url(ANALYST, page="results"), scheme=scheme)
-    found = violations(page)
+def test_nothing_of_ours_is_in_the_way_of_a_screen_reader(serving_played: Desk, visit: Visit) -> None:
+    page = visit(serving_played.url(ANALYST, page="results"))
+    found = in_light_and_dark(page)
     for part in ("SLA", "Practice", "People"):
         turn(page, part)
-        found += violations(page)
-    page = visit(serving_played.url("q@practice.example:qa", page="decisions"), scheme=scheme)
-    found += violations(page)
+        found += in_light_and_dark(page)
+    page = visit(serving_played.url("q@practice.example:qa", page="decisions"))
+    found += in_light_and_dark(page)
     page.goto(serving_played.url("q@practice.example:qa", page="decisions") + "&decision=125")
     expect(page.get_by_role("heading", name="Proof")).to_be_visible()
     settle(page)
-    assert found + violations(page) == []
+    assert found + in_light_and_dark(page) == []
 
 
 def test_on_a_narrow_screen_nothing_sticks_out(serving_played: Desk, visit: Visit) -> None:

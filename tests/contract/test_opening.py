@@ -16,7 +16,7 @@ from cairnops.errors import WorkspaceError
 from cairnops.store import tables
 from cairnops.store.engine import open_sqlite, writing
 
-PROCESSES, ROUNDS = 8, 40
+PROCESSES, ROUNDS = 8, 15
 
 
 def _open_all(folder: str, gate: Barrier, rounds: int, said: "multiprocessing.Queue[str]") -> None:
@@ -42,7 +42,7 @@ def test_eight_processes_open_a_fresh_file_at_once(tmp_path: Path) -> None:
     ]
     for process in started:
         process.start()
-    answers = [said.get(timeout=90) for _ in started]
+    answers = [said.get(timeout=150) for _ in started]
     for process in started:
         process.join(30)
         process.close()

@@ -13,8 +13,19 @@ from sqlalchemy import select
 
 from cairnops.connectors.worker import Timing, Worker
 from cairnops.desk.desk import Desk
+from cairnops.domain.changes import Change, Entry
 from cairnops.domain.conversations import Actor
-from cairnops.domain.delivery import Answer, Claim, Effect, FinalStatus, Found, Result, lease_ms
+from cairnops.domain.delivery import (
+    Answer,
+    Claim,
+    Effect,
+    EffectDraft,
+    EffectKind,
+    FinalStatus,
+    Found,
+    Result,
+    lease_ms,
+)
 from cairnops.domain.policy import DeliveryPolicy
 from cairnops.domain.requests import Action, Request
 from cairnops.store import tables as t
@@ -511,3 +522,18 @@ def test_the_lease_outlasts_the_latest_landing(
     begun = clock.now
     asyncio.run(worker(late, Watched([OK], []), clock).drain())
     assert seen[0] - begun >= 50 + POLICY.timeout_ms + POLICY.settle_ms
+
+
+def test_to_whom_a_case_was_given_from_here_is_known(ledger: SqlLedger, desk_on: Callable[..., Desk]) -> None:
+    desk_on(ledger, "101", "102")
+    alex = Actor(email="alex@shop.example")
+    drafts = [
+        EffectDraft(kind=EffectKind.ASSIGN, payload={"team": "CX leads"}),
+        EffectDraft(kind=EffectKind.ASSIGN, payload={"assignee": "riley@shop.example"}),
+        EffectDraft(kind=EffectKind.NOTE, payload={"text": "to whom it may concern"}),
+    ]
+    entry = Entry(kind="note.added", at=AT, actor=alex, conversation="101", key="k", body={})
+    ledger.commit(Change(conversation="101", entry=entry, effects=drafts))
+    outbox = SqlOutbox(ledger.engine)
+    assert outbox.given("101") == {"CX leads", "riley@shop.example"}
+    assert outbox.given("102") == SqlOutbox(ledger.engine, "another").given("101") == frozenset()

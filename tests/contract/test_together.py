@@ -299,8 +299,8 @@ def test_whoever_freezes_inside_a_transaction_is_let_go_of(
     desk = desk_on(ledger, "101")
     monkeypatch.setattr("cairnops.store.engine._BUSY_MS", 300)
     frozen = open_database(*postgresql.where)
-    monkeypatch.undo()
     with pytest.raises(Interrupted), writing(frozen) as c:
+        monkeypatch.undo()
         c.execute(t.counter.update().values(value=900))
         assert desk.submit(note("k", "101")).effects, "waits, and then goes on"
         c.execute(select(t.counter)).all()

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from cairnops.connectors.chatwoot import client as module
 from cairnops.connectors.chatwoot import shapes
-from cairnops.connectors.chatwoot.client import ChatwootClient, retry_after_ms
+from cairnops.connectors.chatwoot.answers import failure_of, retry_after_ms
+from cairnops.connectors.chatwoot.client import ChatwootClient, Reads
 from cairnops.connectors.chatwoot.simulator import ChatwootSimulator
 from cairnops.domain.conversations import Author, Conversation, Message, Order, Status, StatusChange
 from cairnops.domain.delivery import Answer, Effect, EffectKind, Failure, Found, Result, of_failure
@@ -38,6 +39,7 @@ def running() -> Iterator[ChatwootSimulator]:
 @pytest.fixture
 def desk(running: ChatwootSimulator) -> ChatwootSimulator:
     running.state.reset()
+    running.state.furnish("team", [{"name": "CX leads"}])
     running.seed(shapes.to_seed(case("101")))
     return running
 
@@ -71,7 +73,8 @@ REPLY = effect(EffectKind.REPLY, text="Hi Alex")
 NOTE = effect(EffectKind.NOTE, text="asked the carrier")
 LABEL = effect(EffectKind.LABELS, add="escalation")
 RESOLVE = effect(EffectKind.STATUS, status="resolved")
-EVERY_KIND = [pytest.param(e, id=e.kind) for e in (REPLY, NOTE, LABEL, RESOLVE)]
+GIVE = effect(EffectKind.ASSIGN, team="CX Leads")
+EVERY_KIND = [pytest.param(e, id=e.kind) for e in (REPLY, NOTE, LABEL, RESOLVE, GIVE)]
 
 
 @asynccontextmanager
@@ -218,6 +221,7 @@ def test_a_try_and_the_look_up_after_it(
         "note": "private_note",
         "labels": "labels",
         "status": "toggle_status",
+        "assign": "assignments",
     }
     desk.set_faults([{"match": {"call": writes[wanted.kind], "attempts": [1]}} | fault])
 
@@ -366,7 +370,7 @@ def test_tls_with_a_server_that_has_none_is_surely_not_done(desk: ChatwootSimula
 def test_a_connection_never_made_is_told_by_its_cause(cause: Exception, failure: Failure) -> None:
     error = httpx.ConnectError("All connection attempts failed")
     error.__cause__ = cause
-    assert module._failure(error) is failure
+    assert failure_of(error) is failure
 
 
 @pytest.mark.parametrize(
@@ -461,7 +465,9 @@ def test_escalated_reads_every_page_with_messages(desk: ChatwootSimulator) -> No
     desk.seed(shapes.to_seed(case("70", tags=("escalation",), messages=many, status=Status.PENDING)))
     desk.seed(shapes.to_seed(case("71", tags=("vip",))))
     desk.seed(shapes.to_seed(case("72", tags=("escalation",), status=Status.RESOLVED)))
-    found = ask(desk.base_url, lambda c: c.escalated(("escalation", "escalated")), timeout_ms=10_000)
+    found = ask(
+        desk.base_url, lambda c: c.escalated(Reads(labels=("escalation", "escalated"))), timeout_ms=10_000
+    )
     assert [c.id for c in found] == [*map(str, range(60, 0, -1)), "70"]
     assert found[-1].messages == many
     everything = ask(desk.base_url, lambda c: c.escalated(), timeout_ms=10_000)

@@ -511,8 +511,8 @@ def test_the_example_in_the_help_runs(
     (tmp_path / "fixtures").symlink_to(SAMPLE.parents[1])
     words = shlex.split(_example(path))
     assert words[1 : 1 + len(path.split())] == path.split() or path == "decisions summary"
-    # Of these a project answers, which test_supabase_rest.py has.
-    if path in ("chatwoot serve", "app", "jobs park") or path.startswith("supabase "):
+    # Of these a project or an account answers; test_supabase_rest.py and test_chatwoot_account.py have them.
+    if path in ("app", "jobs park") or path.startswith(("supabase ", "chatwoot ")):
         words.append("--help")
     if path in _FIRST:
         assert cli(*_FIRST[path]).code in (0, 1)

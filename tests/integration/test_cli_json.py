@@ -128,6 +128,7 @@ WRITING = {
     "report baseline add",
     "report baseline withdraw",
     "chatwoot serve",
+    "chatwoot listen",
     "worker",
     "app",
 }
@@ -151,8 +152,11 @@ TELLING = {
     "db copy": ["--from", ".", "--to", "copy.db"],
 }
 
-# These need a project to speak with; test_supabase_rest.py has one.
-ELSEWHERE = {"supabase push", "supabase status", "supabase pull", "supabase retain"}
+# These need somebody to speak with: test_supabase_rest.py has a project, test_chatwoot_account.py an account.
+ELSEWHERE = {
+    "supabase push", "supabase status", "supabase pull", "supabase retain",
+    "chatwoot smoke", "chatwoot seed", "chatwoot unseed",
+}  # fmt: skip
 
 _BEFORE = {"session seed": ["session", "start", "monday", "--live", "-w", "."]}
 

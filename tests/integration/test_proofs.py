@@ -359,7 +359,7 @@ def test_the_first_bad_record_is_named(
     assert not result.proved or code == "x"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_no_bytes_bring_the_verifier_down_or_pass(
     sealed: Handed, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -342,6 +342,33 @@ def test_attributes_and_echo_come_back_as_they_went(desk: ChatwootSimulator, htt
     assert http.get("/conversations/101").json()["custom_attributes"] == {"b": 2}
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        pytest.param(
+            "application/x-www-form-urlencoded", b"content=a%26b&private=true", ("a&b", True), id="form"
+        ),
+        pytest.param(
+            "multipart/form-data; boundary=x",
+            b"--x\r\ncontent-disposition: form-data; name=content\r\n\r\n\xc3\xbc\r\n \r\n--x--\r\n",
+            ("\u00fc\r\n ", False),
+            id="multipart",
+        ),
+        pytest.param("multipart/form-data", b"--x\r\n", None, id="multipart-without-a-boundary"),
+        pytest.param("application/x-www-form-urlencoded", b"content=\xff", None, id="form-that-is-no-text"),
+        pytest.param("application/json", b"{", None, id="json-cut-off"),
+    ],
+)
+def test_a_body_is_read_in_the_encodings_clients_use(
+    desk: ChatwootSimulator, http: httpx.Client, kind: str, body: bytes, expected: tuple[str, bool] | None
+) -> None:
+    told = http.post("/conversations/101/messages", content=body, headers={"content-type": kind})
+    if expected is None:
+        assert (told.status_code, list(told.json())) == (400, ["error"])
+    else:
+        assert (told.json()["content"], told.json()["private"]) == expected
+
+
 # the simulator's own surface
 
 

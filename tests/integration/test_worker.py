@@ -39,12 +39,14 @@ DRAFTS = {
     EffectKind.NOTE: {"text": "asked the carrier"},
     EffectKind.LABELS: {"add": "escalation"},
     EffectKind.STATUS: {"status": "resolved"},
+    EffectKind.ASSIGN: {"team": "CX leads"},
 }
 CALLS = {
     EffectKind.REPLY: "create_message",
     EffectKind.NOTE: "private_note",
     EffectKind.LABELS: "labels",
     EffectKind.STATUS: "toggle_status",
+    EffectKind.ASSIGN: "assignments",
 }
 ACTIVITY = 2
 
@@ -69,6 +71,8 @@ class Bench:
             messages=(Message(id=f"{key}1", author=Author.CUSTOMER, text="where is it?", at=T0),),
         )
         self.simulator.seed(shapes.to_seed(conversation))
+        if not self.simulator.state.records("team"):
+            self.simulator.state.furnish("team", [{"name": "CX leads"}])
         self.ledger.observe(conversation, at=T0, actor=ALEX, breached_at=None)
         self.ledger.commit(
             Change(
@@ -111,6 +115,8 @@ class Bench:
                 return sum(m["run_key"] == row["run_key"] for m in messages)
             case "labels":
                 told = "added escalation"
+            case "assign":
+                told = "Assigned to CX leads"
             case _:
                 told = "marked resolved"
         return sum(m["message_type"] == ACTIVITY and told in (m["content"] or "") for m in messages)
@@ -248,7 +254,7 @@ def mixed(bench: Bench, seed: int, percent: int) -> None:
 
 @pytest.mark.parametrize(("seed", "percent"), [(1, 20), (2, 35), (3, 60)])
 def test_a_seeded_mix_of_faults_on_every_call(bench: Bench, seed: int, percent: int) -> None:
-    for key in range(100, 120):
+    for key in range(100, 116):
         bench.put(key, *KINDS)
     mixed(bench, seed, percent)
     assert bench.drain(workers=10) == 80
@@ -303,6 +309,7 @@ LOOK_UPS = {
     EffectKind.REPLY: "messages",
     EffectKind.NOTE: "messages",
     EffectKind.STATUS: "get",
+    EffectKind.ASSIGN: "get",
 }
 
 
@@ -377,7 +384,7 @@ def test_the_help_desk_is_away_for_a_while_and_nothing_is_lost(bench: Bench) -> 
 
     try:
         asyncio.run(story())
-        assert bench.judged() == {"SUCCESS": 24}
+        assert bench.judged() == {"SUCCESS": 6 * len(KINDS)}
         refused = [a for row in bench.ledger.deliveries() for a in row["attempts"] if a["answer"] == "retry"]
         assert {a["error_code"] for a in refused} == {"ECONNREFUSED"}
     finally:
@@ -424,7 +431,7 @@ def test_it_stays_away_and_that_is_what_is_told(bench: Bench) -> None:
     }
     reopened(bench)
     try:
-        assert bench.judged() == {"FAILED": 4}
+        assert bench.judged() == {"FAILED": len(KINDS)}
     finally:
         bench.simulator.stop()
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -56,9 +57,9 @@ def until(condition: Any, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def put(root: Path, key: str = "n1") -> str:
+def put(root: Path, key: str = "n1", env: dict[str, str] | None = None) -> str:
     """A decision whose effect waits; returns the effect's uid."""
-    with Workspace.open(root, Settings({})) as w:
+    with Workspace.open(root, Settings(env or {})) as w:
         w.desk().submit(
             Request(
                 action=Action.NOTE,
@@ -166,3 +167,36 @@ def test_parking_and_sending_again_by_a_person(played: Path, cli: Any) -> None:
 def test_an_empty_reason_is_none(played: Path, cli: Any) -> None:
     done = cli("jobs", "park", put(played), "--reason", "  ", "-w", played)
     assert done.code == 2 and "--reason is empty" in done.err
+
+
+def test_an_outage_is_told_wherever_somebody_looks(
+    played: Path, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        gone = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    env = {"CHATWOOT_BASE_URL": gone, "CHATWOOT_API_TOKEN": "t0ken"}
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    (played / "policy.yaml").write_text("profile: dry-run\ndelivery: {backoff_ms: 10}\n")
+    uid = put(played, env=env)
+    done = cli("deliver", "-w", played)
+    why = "has not answered since"
+    assert done.code == 2 and why in done.err and "(ECONNREFUSED)" in done.err
+    assert cli("worker", "--once", "-w", played).code == 2
+    (row,) = [r for r in json.loads(cli("jobs", "list", "--json", "-w", played).out) if r["effect"] == uid]
+    assert why in row["why"] and row["state"] in ("waiting", "retrying")
+    assert why in cli("jobs", "show", uid, "-w", played).out
+    seen = cli("worker", "status", "-w", played)
+    assert seen.code == 1 and why in seen.out
+    assert (
+        json.loads(cli("worker", "status", "--json", "-w", played).out)["outage"]["error"] == "ECONNREFUSED"
+    )
+    with worker(played, "--http", 0, **env) as process:
+        base = re.search(r"http://[0-9.:]+", said(process, "health: "))
+        assert base
+        until(lambda: httpx.get(f"{base[0]}/ready", timeout=30).status_code == 200)
+        figures = httpx.get(f"{base[0]}/metrics", timeout=30).text
+        assert "cairnops_help_desk_up 0" in figures and gone not in figures
+        process.terminate()
+        assert process.wait(30) == 0
+    assert ended(played, uid) == ""

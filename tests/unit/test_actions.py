@@ -153,6 +153,16 @@ REFUSED = [
     ),
     *(
         pytest.param(
+            "session.closed",
+            request(a, session="thursday"),
+            {"session_closed": True},
+            "Session thursday is closed.",
+            id=f"closed session {a}",
+        )
+        for a in (APPROVE, ESCALATE, RESOLVE, NOTE, FOLLOW_UP)
+    ),
+    *(
+        pytest.param(
             "conversation.claimed",
             request(a),
             open_at("kim@example.com"),
@@ -376,11 +386,12 @@ def test_the_gravest_reason_is_the_one_that_is_told() -> None:
         ESCALATE, actor=QA, seen_version=1, follow_up=replace(LATER, owner=""), reason="", note=""
     )
     known = {"flags": READ_ONLY, "conversation": RESOLVED, "prior": OTHER} | handed_up(minutes=10)
-    known |= open_at("kim@example.com")
+    known |= open_at("kim@example.com") | {"session_closed": True}
     steps = [
         ("request.key_reused", {}, {"prior": None}),
         ("actor.role_not_allowed", {"actor": SAM}, {}),
         ("desk.read_only", {}, {"flags": Flags()}),
+        ("session.closed", {}, {"session_closed": False}),
         ("conversation.claimed", {}, {"claim": None}),
         ("conversation.changed", {"seen_version": 3}, {}),
         ("follow_up.incomplete", {"follow_up": None}, {}),
@@ -760,7 +771,7 @@ def anything(draw: st.DrawFn) -> tuple[Request, Facts, Policy]:
     return asked, known, policy
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(anything())
 def test_laws_of_every_outcome(case: tuple[Request, Facts, Policy]) -> None:
     asked, known, policy = case

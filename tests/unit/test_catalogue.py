@@ -20,6 +20,7 @@ UNPROVED = {
     "conversation.claimed": "a script plays one part at a time and holds nothing open",
     "duty.not_allowed": "a script is run by whoever runs it: nobody seeds or gives a cue in one",
     "note.empty": "the pack format has no empty note: such a step would not load",
+    "session.closed": "a run ends when its session does: no step comes after",
     "request.key_reused": "keys are minted per step: no script can press another form's button",
 }
 

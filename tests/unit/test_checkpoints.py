@@ -170,7 +170,7 @@ def test_a_proof_reads_back(proof: Inclusion | Consistency) -> None:
     assert checkpoints.read_proof(proof.text.encode()) == proof
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_text_with_a_byte_changed_reads_differently_or_not_at_all(data: st.DataObject) -> None:
     proof = data.draw(st.sampled_from(proofs()))
@@ -183,7 +183,7 @@ def test_a_text_with_a_byte_changed_reads_differently_or_not_at_all(data: st.Dat
         return
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_no_bytes_bring_a_reader_down(raw: bytes) -> None:
     for read in (

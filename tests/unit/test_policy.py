@@ -46,6 +46,9 @@ NUMBERS: dict[str, tuple[Any, Any, Any]] = {
     "delivery.timeout_ms": (500, 500, 10_000),
     "delivery.settle_ms": (300, 300, 30_000),
     "delivery.look_up": (True, True, True),
+    "delivery.outage_after": (5, 5, 5),
+    "delivery.ask_again_ms": (1000, 1000, 15_000),
+    "delivery.recheck_minutes": (10, 10, 10),
     "alerts.failure_warn_percent": (5, 5, 5),
     "alerts.failure_alert_percent": (10, 10, 10),
     "alerts.p95_ms": (1000, 1000, 1000),
@@ -87,6 +90,7 @@ def test_a_profile_differs_from_the_dry_run_only_where_it_must() -> None:
         "delivery.timeout_ms",
         "delivery.backoff_ms",
         "delivery.settle_ms",
+        "delivery.ask_again_ms",
     }
 
 

@@ -375,7 +375,7 @@ FILE = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=FILE)
 def test_every_physical_line_is_accounted_for(data):
     try:

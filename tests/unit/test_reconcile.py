@@ -346,7 +346,7 @@ def oracle(path: Path) -> Rows:
     return read_export(path)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(_RECORD | _DIRT, min_size=1, max_size=40), st.sampled_from([1500, 10**6]), st.booleans())
 def test_lines_read_by_the_engine_say_what_the_careful_reader_says(
     records: list[Any], piece: int, packed: bool
@@ -382,7 +382,7 @@ _TYPED = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(_TYPED, min_size=1, max_size=30), st.booleans(), st.booleans())
 def test_parquet_says_what_its_rows_say(rows: list[dict[str, Any]], full: bool, textual: bool) -> None:
     if full:

@@ -51,6 +51,12 @@ GOOD = [
     ("CHATWOOT_ACCOUNT_ID", "7", 7),
     ("CHATWOOT_API_TOKEN", "t0ken-_.=+/", "t0ken-_.=+/"),
     ("CHATWOOT_API_TOKEN", "copied-with-its-line-end\n", "copied-with-its-line-end"),
+    ("CHATWOOT_STATUSES", "open,snoozed", "open, snoozed"),
+    ("CHATWOOT_LABELS", "vip", "vip"),
+    ("CHATWOOT_INBOXES", " Mail , Web shop", "Mail, Web shop"),
+    ("CHATWOOT_TEAMS", "CX leads, 3", "CX leads, 3"),
+    ("CHATWOOT_WEBHOOK_SECRET", "5t7o-_.=+/", "5t7o-_.=+/"),
+    ("CHATWOOT_WEBHOOK_TOKEN", "0123456789abc-_Z\n", "0123456789abc-_Z"),
     ("SUPABASE_URL", "https://x.supabase.example", "https://x.supabase.example"),
     ("SUPABASE_SERVICE_KEY", "ey.J.x", "ey.J.x"),
     ("SUPABASE_ANON_KEY", "sb_publishable_x", "sb_publishable_x"),
@@ -92,6 +98,15 @@ BAD = [
         for text in ("0", "-30", "30.5", "half an hour", "1000001", "9" * 5000, "0x1e", "1e3")
     ),
     *(("CHATWOOT_ACCOUNT_ID", text, WHOLE) for text in ("0", "one", "-1")),
+    *(
+        ("CHATWOOT_STATUSES", text, "some of open, pending, snoozed, resolved, with commas between")
+        for text in ("closed", "open,,pending", "open;pending")
+    ),
+    *(
+        (name, text, "names with commas between")
+        for name in ("CHATWOOT_LABELS", "CHATWOOT_INBOXES", "CHATWOOT_TEAMS")
+        for text in (",", "vip,", "a\nb")
+    ),
     *(
         (name, text, URL)
         for name in ("CHATWOOT_BASE_URL", "SUPABASE_URL")
@@ -206,6 +221,14 @@ def test_nothing_but_its_own_names_is_read() -> None:
 def test_without_an_environment_the_process_s_own_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATWOOT_SLA_MINUTES", "45")
     assert Settings()["CHATWOOT_SLA_MINUTES"] == 45
+
+
+@pytest.mark.parametrize("text", ["short", "0123456789/ab", "0123456789\u00e9\u00e9", "-" * 12])
+def test_the_end_of_an_address_is_long_enough_and_plain(text: str) -> None:
+    with pytest.raises(SettingError) as error:
+        Settings({"CHATWOOT_WEBHOOK_TOKEN": text})
+    assert text not in str(error.value)
+    assert error.value.hint == "Accepted: 12 or more letters, digits, hyphens and underscores."
 
 
 # -- the keyring

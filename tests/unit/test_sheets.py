@@ -277,7 +277,7 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(_PIECES, max_size=60).map("".join) | st.text(max_size=200))
 def test_no_text_loses_a_line_or_breaks_the_reader(text: str) -> None:
     try:
@@ -287,7 +287,7 @@ def test_no_text_loses_a_line_or_breaks_the_reader(text: str) -> None:
         assert error.hint
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_reader(data: bytes) -> None:
     try:

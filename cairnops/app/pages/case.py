@@ -62,7 +62,7 @@ def open_case(conversation: str) -> None:
 def _open(conversation: str) -> tuple[View, Draft]:
     room, person, session = shell.room(), shell.me(), shell.focus()
     desk = form.desk_of(conversation)
-    version = desk.look(conversation).version
+    version = room.workspace.ledger.version(conversation)
     draft = room.workspace.drafts.get_or_make(
         conversation, person.email, session=session, version=version, mint=mint, at=room.now()
     )
@@ -88,6 +88,7 @@ def leave() -> None:
 @shell.dialog("case")
 def _dialog(conversation: str) -> None:
     state = ss["_case"]
+    state["stirred"] = form.stirred(conversation)
     view: View = state["view"]
     title = plain(f"{view.conversation.customer or 'No name known'} · {conversation}")
 
@@ -132,6 +133,7 @@ def _body(state: dict[str, Any], view: View) -> None:
             text=state["text"],
             role=person.role,
             log_problem=room.log_problem,
+            session_closed=form.session_closed(),
         )
         shut = not state["key"] or not buttons[Action.ESCALATE].enabled
         editor(

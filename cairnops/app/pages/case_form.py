@@ -50,6 +50,7 @@ def begin(conversation: str, view: View, draft: Draft | None) -> None:
         "override": "",
         "whole": False,
         "unfolded": False,
+        "rows": 0,
     }
 
 
@@ -126,6 +127,22 @@ def request_of(state: dict[str, Any], action: Action, *, key: str, **more: Any) 
 def judged(state: dict[str, Any], action: Action) -> tuple[tuple[Verdict, ...], int]:
     """What pressing would meet now."""
     return desk_of(state["conversation"]).preview(request_of(state, action, key=""))
+
+
+def stirred(conversation: str) -> tuple[object, ...]:
+    """What changes whenever the modal of that case would read otherwise if it were drawn again."""
+    room = shell.room()
+    return room.workspace.ledger.newest(conversation), room.log_problem, session_closed()
+
+
+def stands() -> bool:
+    """Whether the dialog that is up is the modal of a case, and reads as it would if it were drawn again."""
+    kind, args = shell.shown() or ("", {})
+    return kind == "case" and ss["_case"].get("stirred") == stirred(args["conversation"])
+
+
+def session_closed() -> bool:
+    return bool(shell.focus()) and shell.room().workspace.sessions.state(shell.focus()) == "closed"
 
 
 def explained() -> bool:

@@ -10,6 +10,7 @@ from cairnops.app.pages import case_form as form
 from cairnops.app.text import plain
 from cairnops.app.views import case as cases
 from cairnops.desk.desk import Receipt, View
+from cairnops.domain import breaker
 from cairnops.domain.conversations import Role
 from cairnops.domain.requests import Action, Request
 from cairnops.errors import CairnError, InputError
@@ -62,7 +63,7 @@ def submit(request: Request) -> None:
         return
     with shell.guard():
         room.workspace.drafts.drop(state["conversation"], shell.me().email)
-    shell.toast("Decision logged to audit trail", "good")
+    _saved(receipt)
     if request.action is Action.APPROVE_SEND:
         waiting = ss.setdefault("_awaited", {})
         waiting[receipt.decision] = view.conversation.customer or "the customer"
@@ -70,6 +71,13 @@ def submit(request: Request) -> None:
     form.release()
     room.changed(state["conversation"])
     shell.close()
+
+
+def _saved(receipt: Receipt) -> None:
+    if receipt.effects and breaker.why(shell.room().outage):
+        shell.toast("Saved, not yet sent", "warn")
+    else:
+        shell.toast("Decision logged to audit trail", "good")
 
 
 def confirm(state: dict[str, Any]) -> None:
@@ -144,14 +152,17 @@ def step_to(step: str) -> None:
 
 def worksheet(state: dict[str, Any]) -> None:
     """A row of the worksheet by hand: what was done outside the modal, or is worth remembering."""
-    epoch = state["epoch"]
+    # Each row has fields of its own: what was typed for the one before is not there again.
+    form_of_row = f"{state['epoch']}_{state['rows']}"
     st.markdown("**Write in the worksheet**")
     st.text_input(
         "Outcome",
-        key=f"_outcome_{epoch}",
+        key=f"_outcome_{form_of_row}",
         placeholder="What came of it, such as: manual escalation to the operations manager",
     )
-    st.text_area("Note", key=f"_remark_{epoch}", placeholder="What the next reader must know", height=100)
+    st.text_area(
+        "Note", key=f"_remark_{form_of_row}", placeholder="What the next reader must know", height=100
+    )
     shell.problem()
     with st.container(horizontal=True, horizontal_alignment="right", key="case_buttons"):
         st.button("Back", key="_back", type="tertiary", on_click=back)
@@ -160,8 +171,8 @@ def worksheet(state: dict[str, Any]) -> None:
 
 def keep_row() -> None:
     state, room, person = ss["_case"], shell.room(), shell.me()
-    epoch = state["epoch"]
-    outcome = ss.get(f"_outcome_{epoch}", "").strip()
+    form_of_row = f"{state['epoch']}_{state['rows']}"
+    outcome = ss.get(f"_outcome_{form_of_row}", "").strip()
     with shell.guard():
         if not outcome:
             raise InputError("The row has no outcome.", hint="Say in a few words what came of it.")
@@ -174,12 +185,13 @@ def keep_row() -> None:
                 participant=person,
                 conversation=state["conversation"],
                 outcome=outcome,
-                note=ss.get(f"_remark_{epoch}", "").strip(),
+                note=ss.get(f"_remark_{form_of_row}", "").strip(),
                 at=room.now(),
             )
         )
         shell.toast("Kept in the worksheet", "good")
         state["step"] = ""
+        state["rows"] += 1
         room.changed()
     shell.refresh("overlay", "page")
 
@@ -200,6 +212,11 @@ def tell_delivered() -> None:
     for uid, customer in list(awaited.items()):
         effects = shell.room().workspace.ledger.deliveries(decision=uid)
         reply = next((e for e in effects if e["kind"] == "reply"), None)
+        if reply is not None and reply["state"] == "parked":
+            awaited.pop(uid)
+            reason = shell.room().workspace.jobs.job(reply["uid"]).reason
+            shell.toast(f"The reply to {customer} was not sent: {reason}", "bad")
+            continue
         if reply is None or reply["final"] is None:
             continue
         awaited.pop(uid)
@@ -230,7 +247,7 @@ def send_again(uid: str) -> None:
         if receipt.refused:
             shell.toast(receipt.sentence, "bad")
             return
-        shell.toast("Decision logged to audit trail", "good")
+        _saved(receipt)
         found = room.workspace.ledger.conversation(conversation)
         ss.setdefault("_awaited", {})[receipt.decision] = (found.customer if found else "") or "the customer"
         room.changed(conversation)

@@ -401,7 +401,7 @@ def _proof(shown: Opened, kept: dict[str, Any]) -> None:
         row = _ndjson([kept])
         checked = _checked(workspace, made.encode(), row, shown.number)
     except CairnError as error:
-        st.error(plain(f"{error} {error.hint}".strip()), icon=":material/error:")
+        st.error(plain(f"{error} {error.hint}".strip(), 500), icon=":material/error:")
         return
     proved: list[Field] = [{"name": "Proved", "text": one} for one in checked.proved]
     proved += [{"name": "Wrong", "text": f.what} for f in checked.findings]

@@ -12,6 +12,7 @@ from cairnops.app.text import plain
 from cairnops.app.views import queue as queues
 from cairnops.app.views.queue import QueueView
 from cairnops.app.views.receipt import ReceiptView, receipt
+from cairnops.domain import breaker
 from cairnops.domain.decisions import Scope
 from cairnops.domain.duties import Duty
 from cairnops.evidence import worksheet
@@ -31,9 +32,11 @@ def page() -> None:
         return
     if room.log_problem:
         st.error(
-            f"Decisions cannot be logged: {plain(room.log_problem)} Nothing can be approved until they can.",
+            f"Decisions cannot be logged: {plain(room.log_problem, 500)} Nothing can be approved until they can.",
             icon=":material/error:",
         )
+    if case_form.session_closed():
+        st.info(plain(f"Session {shell.focus()} is over: everything can be read, and nothing more decided."))
     if not flags.modal_approvals:
         st.warning("Read-only: FEATURE_MODAL_APPROVALS is off. You can open every case and decide nothing.")
     if not flags.ai_escalations:
@@ -58,9 +61,9 @@ def page() -> None:
 def _live() -> None:
     view = _view()
     if view.state == "down":
+        lead = "" if breaker.why(shell.room().outage) else "The help desk cannot be read: "
         st.warning(
-            f"The help desk cannot be read: {plain(view.sentence)} What you see was read before; decisions are "
-            "kept and sent later.",
+            f"{lead}{plain(view.sentence, 500)} What you see was read before; decisions are kept and sent later.",
             icon=":material/cloud_off:",
         )
     stat_tiles(
@@ -149,7 +152,7 @@ def _view() -> QueueView:
         search=st.session_state.get("_search") or "",
         priorities=st.session_state.get("_priorities") or (),
         mine_only=bool(st.session_state.get("_mine")),
-        problem=room.source.problem,
+        problem=room.problem,
         configured=room.source.configured,
         loaded=room.source.at is not None,
     )
@@ -208,12 +211,15 @@ def _receipt(decision: dict[str, Any], rows: list[dict[str, Any]]) -> ReceiptVie
     conversation = decision["conversation"].removeprefix("chatwoot:")
     found = workspace.ledger.conversation(conversation)
     same = [r for r in rows if r["conversation"] == decision["conversation"] and r["finalText"]]
+    effects = workspace.ledger.deliveries(decision=decision["uid"])
     return receipt(
         decision,
-        workspace.ledger.deliveries(decision=decision["uid"]),
+        effects,
         (found.customer if found else "") or "the customer",
         retried=decision["requestKey"].startswith("retry/")
         or bool(same and same[-1]["uid"] != decision["uid"]),
+        held={e["uid"]: workspace.jobs.job(e["uid"]).reason for e in effects if e["state"] == "parked"},
+        down=breaker.why(shell.room().outage),
     )
 
 

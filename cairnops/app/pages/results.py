@@ -166,7 +166,7 @@ def _debriefed(some: tuple[Run, ...]) -> bool:
         who = Actor(email=run.score.operator)
         found = practice.debrief(shell.room().workspace, run.session, run.seeded, who)
     except CairnError as error:
-        st.warning(plain(f"{error} {error.hint}".strip()))
+        st.warning(plain(f"{error} {error.hint}".strip(), 500))
         return True
     if found is not None:
         debrief.draw(found, key="_results_debrief")

@@ -25,13 +25,13 @@ def page() -> None:
     """Draw the page."""
     room = shell.room()
     if not (shell.allowed(Duty.FACILITATE) or shell.allowed(Duty.REVIEW)):
-        st.title("Session")
+        st.title("Session", anchor=False)
         st.info("Sessions are run by leads, managers and admins. Your cases are on the Desk.")
         return
     if shell.focus() and room.workspace.sessions.state(shell.focus()):
         _one()
     else:
-        st.title("Sessions")
+        st.title("Sessions", anchor=False)
         if shell.focus():
             st.warning(plain(f"There is no session called {shell.focus()}."))
         _sessions()
@@ -85,7 +85,7 @@ def _choose(name: str) -> None:
 def _create() -> None:
     packs = {info.name: info for info in shipped()}
     switches = caps()
-    st.header("Create a session")
+    st.header("Create a session", anchor=False)
     with st.form("_create"):
         left, right = st.columns(2, gap="large")
         with left:
@@ -166,7 +166,7 @@ def _one() -> None:
     workspace = shell.room().workspace
     held, state = workspace.sessions.get(shell.focus()), workspace.sessions.state(shell.focus())
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.title(plain(held.title))
+        st.title(plain(held.title), anchor=False)
         st.button("All sessions", type="tertiary", icon=":material/arrow_back:", on_click=_choose, args=("",))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         running = "closed" if state == "closed" else "live" if held.live else "scripted"
@@ -209,7 +209,7 @@ def _gates(held: Session) -> None:
     room = shell.room()
     found = views.gates(held, room.workspace.sessions.probes(held.name), room.now())
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.header("Go or no-go")
+        st.header("Go or no-go", anchor=False)
         st.button(
             "Measure again",
             icon=":material/refresh:",
@@ -266,7 +266,7 @@ def _checklist(held: Session) -> None:
     if not tasks:
         return
     done = sum(task.done for task in tasks)
-    st.header(f"Checklist, {done} of {len(tasks)} done")
+    st.header(f"Checklist, {done} of {len(tasks)} done", anchor=False)
     may = running(held)
     entries(
         [
@@ -292,7 +292,7 @@ def _ticked(task: str) -> None:
 
 
 def _people(held: Session) -> None:
-    st.header(f"People, {len(held.participants)}")
+    st.header(f"People, {len(held.participants)}", anchor=False)
     practice = not identity.provider(shell.room().settings)
     with st.container(border=True):
         for person in views.persons(held, _base(), practice=practice):
@@ -317,7 +317,7 @@ def _base() -> str:
 
 
 def _flags(held: Session) -> None:
-    st.header("Switched on")
+    st.header("Switched on", anchor=False)
     known = pack(held)
     given = Flags(**known.flags.model_dump()) if known else None
     entries(

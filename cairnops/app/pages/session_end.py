@@ -48,7 +48,7 @@ def _open(held: Session) -> None:
         n["outcome"] == "question" and not n["owner"] for n in workspace.sessions.notes(held.name)
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.header("Before you close")
+        st.header("Before you close", anchor=False)
         if any(opened and given.operator for given, opened in left):
             st.button("Debrief everybody", icon=":material/fact_check:", key="_all", on_click=_finish_all)
     entries(
@@ -106,7 +106,7 @@ def _finish_all() -> None:
 
 
 def _scores(found: Scores) -> None:
-    st.header("Scores and readiness")
+    st.header("Scores and readiness", anchor=False)
     done = sum(s.scenarios for s in found.standings)
     passed = sum(s.passed for s in found.standings)
     points = [s.points for s in found.standings if s.points is not None]
@@ -161,7 +161,7 @@ def _cohort(found: Scores) -> None:
     ran = [c for c in found.cohort if c.runs]
     if not ran:
         return
-    st.header("The cohort, scenario by scenario")
+    st.header("The cohort, scenario by scenario", anchor=False)
     data_table(
         [
             {"key": "case", "label": "Scenario"},
@@ -193,7 +193,7 @@ def _worksheet(held: Session) -> None:
     rows = worksheet.rows(shell.room().workspace, held.name)
     letters = {case.id: case.short for case in cases(held)}
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.header(f"Worksheet, {words.count(len(rows), 'row')}")
+        st.header(f"Worksheet, {words.count(len(rows), 'row')}", anchor=False)
         st.download_button(
             "Markdown",
             lambda: worksheet.markdown(f"{held.title}: {held.name}", rows),
@@ -236,7 +236,7 @@ def _worksheet(held: Session) -> None:
 
 def _hand_over(held: Session) -> None:
     room = shell.room()
-    st.header("Hand over")
+    st.header("Hand over", anchor=False)
     if running(held):
         st.text(
             "Closing ends the work in this session, seals the log, writes the bundle and checks it at once."

@@ -72,7 +72,7 @@ def draw(held: Session) -> None:
 
 def _board(held: Session, found: Board) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.header("Live board")
+        st.header("Live board", anchor=False)
         if running(held):
             with st.popover("Seed a scenario"):
                 _seed_form(held, found.cases)
@@ -170,7 +170,7 @@ def _seat(held: Session, found: Board) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             who = words.person(seat.operator) if seat.operator else "Shared copy"
-            st.subheader(plain(f"{who}: {given.letter} {given.title}".replace("  ", " ")))
+            st.subheader(plain(f"{who}: {given.letter} {given.title}".replace("  ", " ")), anchor=False)
             st.button(
                 "Close", key="_seat_close", type="tertiary", icon=":material/close:", on_click=_pick,
                 args=(seat.scenario, seat.operator),
@@ -304,7 +304,7 @@ def finish(session: str, given: Seeded, who: str) -> None:
 
 def _feed(landed: Sequence[Landed]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.header("What landed")
+        st.header("What landed", anchor=False)
         st.pills("Show", list(_KINDS), key="_feed_kinds", label_visibility="collapsed", on_change=_narrowed)
     kinds = _KINDS.get(st.session_state.get("_feed_kinds") or "")
     chosen = [(place, line) for place, line in _numbered(landed) if kinds is None or line.kind in kinds]
@@ -345,7 +345,7 @@ def _agenda(held: Session) -> None:
     now = room.now()
     found = session_views.agenda(held, turns, now, {})
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.header("Agenda")
+        st.header("Agenda", anchor=False)
         if found.pace:
             st.badge(found.pace, color="orange" if found.tone == "warn" else "green")
     agenda_timer(
@@ -391,7 +391,7 @@ def _turned(part: int) -> None:
 def _capture(held: Session, columns: Sequence[Case]) -> None:
     ss, room = st.session_state, shell.room()
     letters = {case.id: case.short for case in columns}
-    st.header("Capture")
+    st.header("Capture", anchor=False)
     if running(held):
         ss.setdefault("_note_key", mint())
         epoch = ss["_note_key"]

@@ -59,6 +59,11 @@ def header(view: View) -> dict[str, Any]:
         "order": _order(case),
         "flags": [
             *(flags if stopped else []),
+            *(
+                [{"label": f"Help desk SLA {case.help_desk_sla}", "tone": "plain"}]
+                if case.help_desk_sla
+                else []
+            ),
             *([] if view.flags.ai_escalations else [{"label": "AI unavailable", "tone": "warn"}]),
             *([] if view.flags.modal_approvals else [{"label": "Read-only", "tone": "warn"}]),
         ],
@@ -156,13 +161,22 @@ def overridable(verdicts: Sequence[Verdict], role: Role) -> Override | None:
 
 
 def buttons(
-    view: View, policy: Policy, verdicts: Sequence[Verdict], *, text: str, role: Role, log_problem: str = ""
+    view: View,
+    policy: Policy,
+    verdicts: Sequence[Verdict],
+    *,
+    text: str,
+    role: Role,
+    log_problem: str = "",
+    session_closed: bool = False,
 ) -> dict[Action, Button]:
     """Which of the four buttons may be pressed. The desk asks everything again when one is."""
     labels = policy.labels
     shut = ""
     if log_problem:
         shut = "The decision log cannot be written, so nothing can be decided."
+    elif session_closed:
+        shut = "The session is over."
     elif not view.flags.modal_approvals:
         shut = "The desk is read-only: approvals are switched off."
     elif role.rank == 0:

@@ -177,6 +177,7 @@ _DECIDED = {
 
 
 def decided_words(action: str, standing: str) -> str:
-    """What became of a decision, for its row; `standing` is `done`, `open` or `failed`."""
+    """What became of a decision, for its row; `standing` is `done`, `open`, `parked` or `failed`."""
     done, lost = _DECIDED.get(action, (action, f"{action} not delivered"))
-    return {"done": done, "failed": lost}.get(standing, "saved, not yet sent")
+    held = "saved, waits for a person"
+    return {"done": done, "failed": lost, "parked": held}.get(standing, "saved, not yet sent")

@@ -15,7 +15,13 @@ _ACTIONS = {
     "chatwoot.escalate": "Escalated",
     "chatwoot.mark_resolved": "Marked resolved",
 }
-_KINDS = {"reply": "Reply", "note": "Internal note", "labels": "Label", "status": "Status"}
+_KINDS = {
+    "reply": "Reply",
+    "note": "Internal note",
+    "labels": "Label",
+    "status": "Status",
+    "assign": "Assignment",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,13 +58,21 @@ class ReceiptView:
 
 
 def receipt(
-    decision: Mapping[str, Any], deliveries: Sequence[Mapping[str, Any]], customer: str, *, retried: bool
+    decision: Mapping[str, Any],
+    deliveries: Sequence[Mapping[str, Any]],
+    customer: str,
+    *,
+    retried: bool,
+    held: Mapping[str, str] | None = None,
+    down: str = "",
 ) -> ReceiptView:
     """The receipt of a decision record (as the ledger gives it) and its effects.
 
-    `retried` says that this decision repeats one whose reply did not arrive.
+    `retried` says that this decision repeats one whose reply did not arrive; `held` why which of its effects wait
+    for a person; `down` why nothing is sent just now.
     """
-    rows = tuple(_delivery(row) for row in deliveries)
+    held = held or {}
+    rows = tuple(_delivery(row, held) for row in deliveries)
     failed = [r for r in rows if r.ok is False]
     pending = [r for r in rows if r.ok is None]
     standing: Standing = "failed" if failed else "saved" if pending else "delivered"
@@ -77,15 +91,17 @@ def receipt(
         sla=_sla(decision.get("sla")),
         deliveries=rows,
         standing=standing,
-        sentence=_sentence(standing, rows, failed),
+        sentence=_sentence(standing, rows, failed, next(iter(held.values()), ""), down),
         retry=surely_not and not retried,
         reliability=_reliability(number, deliveries) if failed and (retried or not surely_not) else "",
     )
 
 
-def _delivery(row: Mapping[str, Any]) -> Delivery:
+def _delivery(row: Mapping[str, Any], held: Mapping[str, str]) -> Delivery:
     final = row["final"]
     what = _KINDS.get(str(row["kind"]), str(row["kind"]))
+    if reason := held.get(str(row["uid"])):
+        return Delivery(what=what, status="waits for a person", attempt=0, error=line(reason), ok=None)
     if final is None:
         tries = len(row["attempts"])
         status = "on its way" if not tries else f"trying again (attempt {tries + 1})"
@@ -99,13 +115,18 @@ def _delivery(row: Mapping[str, Any]) -> Delivery:
     )
 
 
-def _sentence(standing: Standing, rows: Sequence[Delivery], failed: Sequence[Delivery]) -> str:
+def _sentence(
+    standing: Standing, rows: Sequence[Delivery], failed: Sequence[Delivery], held: str, down: str
+) -> str:
     if standing == "failed":
         first = failed[0]
         why = f" ({first.error})" if first.error else ""
         return f"Saved. {first.what} {first.status} at attempt {first.attempt}{why}."
     if standing == "saved":
-        return "Saved, not yet sent." if rows else "Saved."
+        if held:
+            return f"Saved, not sent: {line(held)}. Open the case and judge what is there now."
+        why = f": {line(down)}" if down else ""
+        return f"Saved, not yet sent{why}." if rows else "Saved."
     retried = max((r.attempt for r in rows), default=1)
     return f"Saved and delivered{f' at attempt {retried}' if retried > 1 else ''}."
 

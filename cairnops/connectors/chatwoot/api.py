@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,17 +12,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cairnops.connectors.chatwoot import shapes
+from cairnops.connectors.chatwoot import forms, shapes
+from cairnops.connectors.chatwoot.account import AccountCalls
 from cairnops.connectors.chatwoot.faults import Fault
+from cairnops.connectors.chatwoot.hooks import Subscriptions
 from cairnops.connectors.chatwoot.state import ACTIVITY, INCOMING, OUTGOING, Seed, State
 from cairnops.errors import RemoteError
 
-# Chatwoot's own numbers: ConversationFinder, MessageFinder, ContactsController, Message.
+# Chatwoot's own numbers: ConversationFinder, MessageFinder, Message.
 CONVERSATIONS_PER_PAGE = 25
 MESSAGES_PER_WINDOW = 20
 MESSAGES_AFTER = 100
 MESSAGES_BETWEEN = 1000
-CONTACTS_PER_PAGE = 15
 CONTENT_LIMIT = 150_000
 
 STATUSES = ("open", "resolved", "pending", "snoozed")
@@ -58,13 +60,10 @@ class Api:
         account = f"/api/v1/accounts/{self.state.account_id}"
         conversation = account + "/conversations/{id:int}"
         table: list[tuple[str, str, Callable[[Request, Any], object]]] = [
-            ("GET", "/api/v1/profile", self.profile),
-            ("GET", f"{account}/agents", lambda *_: [self._agent(a) for a in self.state.records("agent")]),
-            ("GET", f"{account}/inboxes", lambda *_: {"payload": self.state.records("inbox")}),
             ("GET", f"{account}/conversations", self.conversations),
             ("GET", f"{account}/conversations/meta", self.counts),
             ("POST", f"{account}/conversations/filter", self.filtered),
-            ("GET", conversation, lambda request, _: self._shown(self._conversation(request))),
+            ("GET", conversation, lambda request, _: self.shown(self._conversation(request))),
             ("PATCH", conversation, self.update),
             ("GET", conversation + "/messages", self.messages),
             ("POST", conversation + "/messages", self.create_message),
@@ -74,10 +73,7 @@ class Api:
             ("POST", conversation + "/toggle_priority", self.toggle_priority),
             ("POST", conversation + "/assignments", self.assign),
             ("POST", conversation + "/custom_attributes", self.custom_attributes),
-            ("GET", f"{account}/contacts", self.contacts),
-            ("POST", f"{account}/contacts", self.create_contact),
-            ("GET", f"{account}/contacts/search", self.search_contacts),
-            ("GET", account + "/contacts/{id:int}", self.contact),
+            *Subscriptions(self.state).routes(account),
             ("GET", "/simulator/health", self.health),
             ("POST", "/simulator/conversations", self.seed),
             ("GET", "/simulator/conversations/{id:int}", self.has),
@@ -89,6 +85,7 @@ class Api:
             ("POST", "/simulator/clock", self.clock),
             ("POST", "/simulator/reset", self.reset),
             ("DELETE", "/simulator/reset", self.reset),
+            *AccountCalls(self).table(),
         ]
         return [Route(path, _handled(handler), methods=[method]) for method, path, handler in table]
 
@@ -98,7 +95,7 @@ class Api:
         """`GET conversations`: 25 a page, latest activity first, with the counts before the assignee filter."""
         found = self._found(request)
         shown = self._by_assignee(found, request.query_params.get("assignee_type", "all"))
-        page = [self._shown(row) for row in _page(shown, request, CONVERSATIONS_PER_PAGE)]
+        page = [self.shown(row) for row in _page(shown, request, CONVERSATIONS_PER_PAGE)]
         return {"data": {"meta": self._counted(found), "payload": page}}
 
     def counts(self, request: Request, _: Any) -> object:
@@ -120,14 +117,14 @@ class Api:
             for row in self.state.conversations()
             if any(group and all(_holds(condition, row) for condition in group) for group in groups)
         ]
-        page = [self._shown(row) for row in _page(found, request, CONVERSATIONS_PER_PAGE)]
+        page = [self.shown(row) for row in _page(found, request, CONVERSATIONS_PER_PAGE)]
         return {"meta": self._counted(found), "payload": page}
 
     def update(self, request: Request, body: Any) -> object:
         """`PATCH conversations/{id}`: the priority, and like Chatwoot nothing else."""
         row = self._conversation(request)
         given = _object(body)
-        return self._shown(self._set_priority(row, given["priority"]) if "priority" in given else row)
+        return self.shown(self._set_priority(row, given["priority"]) if "priority" in given else row)
 
     def toggle_priority(self, request: Request, body: Any) -> object:
         """`POST toggle_priority`: empty 200."""
@@ -181,8 +178,10 @@ class Api:
             who = self.state.record(kind, given[field]) if isinstance(given[field], int) else None
             if given[field] and who is None:
                 raise refusal(404, "Resource could not be found")
-            self.state.change(row["id"], {field: who["id"] if who else None})
-            return (self._agent(who) if kind == "agent" else who) if who else None
+            key = who["id"] if who else None
+            told = f"Assigned to {who['name']} by {self._owner()['name']}" if who else ""
+            self.state.change(row["id"], {field: key}, [told] if told and key != row[field] else [])
+            return (self.agent(who) if kind == "agent" else who) if who else None
         return None
 
     def custom_attributes(self, request: Request, body: Any) -> object:
@@ -212,7 +211,7 @@ class Api:
         meta = {
             "labels": row["labels"],
             "additional_attributes": row["additional_attributes"],
-            "contact": self._contact(row["contact_id"]),
+            "contact": self.contact(row["contact_id"]),
             "agent_last_seen_at": 0,
             "assignee_last_seen_at": 0,
         }
@@ -228,9 +227,16 @@ class Api:
             raise refusal(422, f"'{given['message_type']}' is not a valid message_type")
         if content is not None and not isinstance(content, str):
             raise refusal(422, "Content is not text")
+        inbox = self.state.record("inbox", row["inbox_id"])
+        if kind == INCOMING and inbox and inbox["channel_type"] != "Channel::Api":
+            raise refusal(422, "Incoming messages are only allowed in Api inboxes")
         if len(content or "") > CONTENT_LIMIT:
             raise refusal(422, f"Content is too long (maximum is {CONTENT_LIMIT} characters)")
         attributes = given.get("content_attributes")
+        if isinstance(attributes, str):
+            # A form can hold it in no other way.
+            with suppress(ValueError):
+                attributes = json.loads(attributes)
         made = self.state.add_message(
             row["id"],
             {
@@ -244,52 +250,6 @@ class Api:
         )
         echo = {"echo_id": given["echo_id"]} if given.get("echo_id") else {}
         return self._message(made, row) | echo
-
-    # contacts and people
-
-    def contacts(self, request: Request, _: Any) -> object:
-        """`GET contacts`: 15 a page."""
-        return self._contact_page(self.state.records("contact"), request)
-
-    def search_contacts(self, request: Request, _: Any) -> object:
-        """`GET contacts/search?q=`: in name, e-mail, phone number and identifier."""
-        wanted = request.query_params.get("q", "").strip().casefold()
-        if not wanted:
-            raise refusal(422, "Specify search string with parameter q")
-        fields = ("name", "email", "phone_number", "identifier")
-        found = [
-            c
-            for c in self.state.records("contact")
-            if any(wanted in (c[field] or "").casefold() for field in fields)
-        ]
-        return self._contact_page(found, request)
-
-    def contact(self, request: Request, _: Any) -> object:
-        """`GET contacts/{id}`."""
-        found = self._contact(request.path_params["id"])
-        if found is None:
-            raise refusal(404, "Resource could not be found")
-        return {"payload": found}
-
-    def create_contact(self, _: Request, body: Any) -> object:
-        """`POST contacts`."""
-        given = _object(body)
-        inbox = self.state.record("inbox", _number(str(given.get("inbox_id", 1))))
-        if inbox is None:
-            raise refusal(404, "Resource could not be found")
-        made = self.state.add_contact(given)
-        link = {
-            "inbox": inbox,
-            "inbox_id": inbox["id"],
-            "source_id": str(given.get("source_id") or made["id"]),
-        }
-        return {"payload": {"contact": self._contact(made["id"]), "contact_inbox": link}}
-
-    def profile(self, *_: Any) -> object:
-        """`GET /api/v1/profile`: whose token this is."""
-        owner, account = self._owner(), self.state.account_id
-        accounts = [{"id": account, "name": "Simulator", "role": owner["role"], "active_at": None}]
-        return self._agent(owner) | {"uid": owner["email"], "accounts": accounts, "type": "user"}
 
     # the simulator's own surface
 
@@ -307,7 +267,7 @@ class Api:
         """Put one conversation as it should stand."""
         seed = Seed.model_validate(body)
         self.state.seed(seed)
-        return self._shown(self._existing(seed.id))
+        return self.shown(self._existing(seed.id))
 
     def has(self, request: Request, _: Any) -> object:
         """Whether a conversation is there."""
@@ -365,6 +325,14 @@ class Api:
 
     # shapes
 
+    def shown_by(self, key: int) -> dict[str, Any]:
+        """The conversation of that number, which exists, as Chatwoot shows it."""
+        return self.shown(self._existing(key))
+
+    def message(self, row: dict[str, Any]) -> dict[str, Any]:
+        """One of its messages."""
+        return self._message(row, self._existing(row["conversation_id"]))
+
     def _conversation(self, request: Request) -> dict[str, Any]:
         return self._existing(request.path_params["id"])
 
@@ -406,7 +374,8 @@ class Api:
         counts = {f"{kind}_count": len(self._by_assignee(rows, kind)) for kind in ("unassigned", "assigned")}
         return {"mine_count": len(self._by_assignee(rows, "me")), **counts, "all_count": len(rows)}
 
-    def _shown(self, row: dict[str, Any]) -> dict[str, Any]:
+    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A conversation as Chatwoot shows it."""
         messages = self.state.messages(row["id"])
         public = [m for m in messages if not m["private"] and m["message_type"] in (INCOMING, OUTGOING)]
         replies = [m["created_at"] for m in public if m["message_type"] == OUTGOING]
@@ -414,9 +383,9 @@ class Api:
         for m in public:
             unanswered = [*unanswered, m] if m["message_type"] == INCOMING else []
         last = max([row["created_at"], *(m["created_at"] for m in messages)])
-        meta: dict[str, Any] = {"sender": self._contact(row["contact_id"]), "channel": "Channel::Api"}
+        meta: dict[str, Any] = {"sender": self.contact(row["contact_id"]), "channel": "Channel::Api"}
         if assignee := self.state.record("agent", row["assignee_id"]):
-            meta["assignee"] = self._agent(assignee)
+            meta["assignee"] = self.agent(assignee)
         if team := self.state.record("team", row["team_id"]):
             meta["team"] = team
         return {
@@ -436,13 +405,15 @@ class Api:
             "snoozed_until": row["snoozed_until"],
             "status": row["status"],
             "created_at": row["created_at"],
+            "updated_at": row.get("updated_at", row["created_at"]),
             "timestamp": last,
             "last_activity_at": last,
             "first_reply_created_at": min(replies, default=0),
             "unread_count": len(unanswered),
             "priority": row["priority"],
             "waiting_since": unanswered[0]["created_at"] if unanswered else 0,
-            "sla_policy_id": None,
+            "sla_policy_id": (row.get("applied_sla") or {}).get("sla_id"),
+            **({"applied_sla": row["applied_sla"], "sla_events": []} if row.get("applied_sla") else {}),
         }
 
     def _message(self, row: dict[str, Any], conversation: dict[str, Any]) -> dict[str, Any]:
@@ -460,13 +431,14 @@ class Api:
             "source_id": row.get("source_id"),
         }
         if row["message_type"] == INCOMING:
-            shown["sender"] = (self._contact(conversation["contact_id"]) or {}) | {"type": "contact"}
+            shown["sender"] = (self.contact(conversation["contact_id"]) or {}) | {"type": "contact"}
         elif row["message_type"] == OUTGOING:
             owner = self._owner()
             shown["sender"] = {"id": owner["id"], "name": owner["name"], "type": "user", "thumbnail": ""}
         return shown
 
-    def _contact(self, key: int) -> dict[str, Any] | None:
+    def contact(self, key: int) -> dict[str, Any] | None:
+        """A contact as Chatwoot shows it; None when there is none."""
         found = self.state.record("contact", key)
         if found is None:
             return None
@@ -474,14 +446,14 @@ class Api:
             "thumbnail": "",
             "blocked": False,
             "availability_status": "offline",
-            "contact_inboxes": [],
+            "contact_inboxes": [
+                {"source_id": link["source_id"], "inbox": self.state.record("inbox", link["inbox_id"])}
+                for link in found.get("contact_inboxes", ())
+            ],
         }
 
-    def _contact_page(self, rows: list[dict[str, Any]], request: Request) -> object:
-        page = [self._contact(row["id"]) for row in _page(rows, request, CONTACTS_PER_PAGE)]
-        return {"meta": {"count": len(rows), "current_page": _page_number(request)}, "payload": page}
-
-    def _agent(self, row: dict[str, Any]) -> dict[str, Any]:
+    def agent(self, row: dict[str, Any]) -> dict[str, Any]:
+        """An agent as Chatwoot shows it."""
         return row | {"account_id": self.state.account_id, "available_name": row["name"], "thumbnail": ""}
 
     def _owner(self) -> dict[str, Any]:
@@ -502,9 +474,9 @@ def _handled(handler: Callable[[Request, Any], object]) -> Callable[[Request], A
     async def endpoint(request: Request) -> Response:
         raw = await request.body()
         try:
-            body = json.loads(raw) if raw else None
+            body = forms.read(request.headers.get("content-type", ""), raw)
         except ValueError:
-            raise refusal(400, "The body is not JSON") from None
+            raise refusal(400, "The body is neither JSON nor a form") from None
         try:
             made = handler(request, body)
         except ValidationError as error:

@@ -1,28 +1,24 @@
 """What one try at the help desk told us, and what stands there: delivering, looking up and reading Chatwoot."""
 
 import asyncio
-import errno
 import json
-import math
-import re
-import socket
-import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from types import TracebackType
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import product
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from cairnops.connectors.chatwoot import shapes
-from cairnops.domain.conversations import Conversation, Status
-from cairnops.domain.delivery import Answer, Effect, EffectKind, Failure, Found, Result, of_failure, of_status
+from cairnops.connectors.chatwoot import answers, shapes
+from cairnops.connectors.chatwoot.connection import Connection
+from cairnops.domain.breaker import silent
+from cairnops.domain.conversations import Author, Conversation, Status
+from cairnops.domain.delivery import NOBODY, Answer, Effect, EffectKind, Failure, Found, Result, of_failure
+from cairnops.domain.stale import Seen, seen
 from cairnops.errors import NotFound, RemoteError, SettingError
-from cairnops.telemetry import jsontext
 
 # Chatwoot's page sizes; a shorter page is the last one.
 _MESSAGES_PER_WINDOW = 20
@@ -38,12 +34,21 @@ _CLOCK_SKEW = timedelta(minutes=15)
 # At once, when many conversations are read: enough to hide the latency, too few to be a burden.
 _PARALLEL = 4
 
-# Shorter than a server's own patience with an idle connection (often 5 s): a connection that the server is
-# closing while we send on it looks like an unknown outcome.
-_KEEP_ALIVE_S = 2.0
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reads:
+    """Which conversations are read; an empty field narrows nothing. Names are meant whatever their case."""
+
+    statuses: tuple[Status, ...] = (Status.OPEN, Status.PENDING)
+    #: Any of these labels.
+    labels: tuple[str, ...] = ()
+    #: In one of these inboxes, by name or number.
+    inboxes: tuple[str, ...] = ()
+    #: Given to one of these teams, by name or number.
+    teams: tuple[str, ...] = ()
 
 
-class ChatwootClient:
+class ChatwootClient(Connection):
     """One account of a Chatwoot server, read and written with one token.
 
     Everything goes through httpx, not through `chatwoot-sdk`. The SDK drops response headers (Retry-After),
@@ -51,57 +56,31 @@ class ChatwootClient:
     even for loopback, and answers a shape it does not know with an empty list: labels read so and written
     back would be wiped.
 
-    Use it in one event loop, as an async context manager or with `aclose`.
-
     Args:
         base_url: the server, with a path when it is not at the root.
         account_id: the account's number.
         token: a user's or a bot's access token. It appears in no message, repr or log of ours.
         timeout_ms: hard deadline of one try, and of each request when reading.
+        reads: which conversations `escalated` reads.
+        patience_ms: how long a request that delivers nothing may wait when the server says it is asked too often.
 
     Raises:
         SettingError: for a URL, token or deadline that cannot be used.
     """
 
-    def __init__(self, base_url: str, account_id: int, token: str, *, timeout_ms: int):
-        self.base_url = _server(base_url)
-        self.account_id = account_id
-        self.timeout_ms = timeout_ms
-        if not re.fullmatch(r"[\x21-\x7e]+", token):
-            # Sent anyway, it would come back in an exception: "Illegal header value b'…'".
-            raise SettingError(
-                "the Chatwoot token is empty or has characters a token cannot have",
-                hint="Set CHATWOOT_API_TOKEN to the access token of the profile settings page.",
-            )
-        if timeout_ms <= 0:
-            raise SettingError(f"a deadline of {timeout_ms} ms is none", hint="Give milliseconds above 0.")
-        self._token = token
-        self._account = f"{self.base_url}/api/v1/accounts/{account_id}"
+    def __init__(
+        self,
+        base_url: str,
+        account_id: int,
+        token: str,
+        *,
+        timeout_ms: int,
+        reads: Reads | None = None,
+        patience_ms: int = 0,
+    ):
+        super().__init__(base_url, account_id, token, timeout_ms=timeout_ms, patience_ms=patience_ms)
+        self.reads = reads or Reads()
         self._inboxes: dict[int, str] = {}
-        self._http = httpx.AsyncClient(
-            headers={"api_access_token": token, "accept": "application/json"},
-            # Per read, hence no deadline (a trickling server passes it); `_deadline` is one.
-            timeout=timeout_ms / 1000,
-            limits=httpx.Limits(keepalive_expiry=_KEEP_ALIVE_S),
-            follow_redirects=False,
-            # A proxy set for the internet cannot reach a simulator on this machine.
-            trust_env=httpx.URL(self.base_url).host not in ("127.0.0.1", "::1", "localhost"),
-        )
-
-    def __repr__(self) -> str:
-        return f"ChatwootClient(base_url={self.base_url!r}, account_id={self.account_id})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections; calling it again does nothing."""
-        await self._http.aclose()
 
     # writing
 
@@ -109,7 +88,8 @@ class ChatwootClient:
         """One try at one effect, ended by the hard deadline at the latest; remote trouble is a result, never raised.
 
         Reply and note carry the run key in `content_attributes` and as Idempotency-Key; the text goes out as it
-        is. Labels are added to those that stand. A status is set, not toggled.
+        is. Labels are added to those that stand. A status is set, not toggled. A team or a person is looked up by
+        name first: Chatwoot takes a team it does not know for none, and the case would be nobody's.
         """
         progress = _Progress()
         try:
@@ -121,8 +101,10 @@ class ChatwootClient:
                         return await self._add_label(effect, progress)
                     case EffectKind.STATUS:
                         return await self._set_status(effect, progress)
+                    case EffectKind.ASSIGN:
+                        return await self._assign(effect, progress)
         except (TimeoutError, httpx.HTTPError, httpx.StreamError, OSError) as error:
-            return progress.judge(of_failure(_failure(error)))
+            return progress.judge(of_failure(answers.failure_of(error)))
 
     async def _say(self, effect: Effect, progress: "_Progress") -> Result:
         body = {
@@ -132,11 +114,13 @@ class ChatwootClient:
             "content_attributes": {shapes.RUN_KEY: effect.run_key},
         }
         response = await self._write(effect, "messages", body, progress)
-        result = _judge(response)
+        result = answers.judged(response)
         if result.answer is not Answer.OK:
             return result
         try:
-            return replace(result, remote_id=str(shapes.record(_parsed(response), "the message made")["id"]))
+            return replace(
+                result, remote_id=str(shapes.record(answers.parsed(response), "the message made")["id"])
+            )
         except RemoteError:
             return of_failure(Failure.MALFORMED)
 
@@ -145,17 +129,17 @@ class ChatwootClient:
         # between is lost; the API has no way to add one.
         response = await self._http.get(f"{self._conversation_url(effect.conversation_id)}/labels")
         if not response.is_success:
-            return progress.judge(_judge(response))
+            return progress.judge(answers.judged(response))
         try:
-            standing = shapes.labels(_parsed(response))
+            standing = shapes.labels(answers.parsed(response))
             if _has(standing, effect.payload["add"]):
                 return Result(answer=Answer.OK)
             response = await self._write(
                 effect, "labels", {"labels": [*standing, effect.payload["add"]]}, progress
             )
-            result = _judge(response)
+            result = answers.judged(response)
             if result.answer is Answer.OK and not _has(
-                shapes.labels(_parsed(response)), effect.payload["add"]
+                shapes.labels(answers.parsed(response)), effect.payload["add"]
             ):
                 return of_failure(Failure.MALFORMED)
             return result
@@ -165,17 +149,39 @@ class ChatwootClient:
     async def _set_status(self, effect: Effect, progress: "_Progress") -> Result:
         wanted = effect.payload["status"]
         response = await self._write(effect, "toggle_status", {"status": wanted}, progress)
-        result = _judge(response)
+        result = answers.judged(response)
         if result.answer is not Answer.OK:
             return result
         try:
-            body = _parsed(response)
+            body = answers.parsed(response)
         except RemoteError:
             return of_failure(Failure.MALFORMED)
         told = body.get("payload", body) if shapes.is_record(body) else None
         if not shapes.is_record(told) or told.get("current_status", wanted) != wanted:
             return of_failure(Failure.MALFORMED)
         return result
+
+    async def _assign(self, effect: Effect, progress: "_Progress") -> Result:
+        (what, name), *_ = effect.payload.items()
+        call, field = ("teams", "name") if what == "team" else ("agents", "email")
+        wanted = name.strip().casefold()
+        try:
+            # Asked anew each time: a team made again has another number, and an old one gives the case to nobody.
+            response = await self._http.get(f"{self._account}/{call}")
+            if not response.is_success:
+                return progress.judge(answers.judged(response))
+            rows = shapes.items(answers.parsed(response), f"the {call}")
+            keys = {str(row.get(field) or "").strip().casefold(): row["id"] for row in rows if "id" in row}
+            if wanted not in keys:
+                return Result(answer=Answer.REJECT, error_code=NOBODY)
+            response = await self._write(effect, "assignments", {f"{what}_id": keys[wanted]}, progress)
+            result = answers.judged(response)
+            if result.answer is Answer.OK:
+                made = shapes.record(answers.parsed(response), "who has it")
+                return result if made["id"] == keys[wanted] else of_failure(Failure.MALFORMED)
+            return result
+        except RemoteError:
+            return progress.judge(of_failure(Failure.MALFORMED))
 
     async def _write(
         self, effect: Effect, call: str, body: dict[str, Any], progress: "_Progress"
@@ -207,6 +213,9 @@ class ChatwootClient:
                 case EffectKind.STATUS:
                     body = await self._get(self._conversation_url(effect.conversation_id))
                     there = shapes.record(body, "the conversation").get("status") == effect.payload["status"]
+                case EffectKind.ASSIGN:
+                    body = await self._get(self._conversation_url(effect.conversation_id))
+                    there = _given_to(shapes.record(body, "the conversation"), effect.payload)
         except (RemoteError, NotFound):
             return Found.UNAVAILABLE
         return Found.PRESENT if there else Found.ABSENT
@@ -240,22 +249,22 @@ class ChatwootClient:
         body = await self._get(self._conversation_url(conversation_id))
         return await self._complete(shapes.record(body, "the conversation"))
 
-    async def escalated(
-        self,
-        labels: Sequence[str] = (),
-        statuses: Iterable[Status] = (Status.OPEN, Status.PENDING),
-    ) -> list[Conversation]:
-        """The conversations in these statuses that carry any of the labels (all of them when none is named).
+    async def escalated(self, reads: Reads | None = None) -> list[Conversation]:
+        """The conversations that `reads` (the client's own, when not given) does not leave out.
 
         Every page is read, each conversation with all its messages; the help desk's order, latest activity
         first within a status, is kept.
 
         Raises:
             RemoteError: when the help desk cannot be reached or read, or there are more than `MAX_PAGES` pages.
+            SettingError: when there is no inbox or no team of a name given.
         """
+        wanted = reads or self.reads
+        inboxes = await self._numbers("inboxes", wanted.inboxes, "CHATWOOT_INBOXES")
+        teams = await self._numbers("teams", wanted.teams, "CHATWOOT_TEAMS")
         rows: dict[str, dict[str, Any]] = {}
-        for status in statuses:
-            for row in await self._listed(status, labels):
+        for status, inbox, team in product(wanted.statuses, inboxes, teams):
+            for row in await self._listed(status, wanted.labels, inbox, team):
                 rows.setdefault(str(row.get("id")), row)
         turn = asyncio.Semaphore(_PARALLEL)
 
@@ -272,56 +281,127 @@ class ChatwootClient:
             raise errors.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def whoami(self) -> str:
-        """The e-mail of the token's owner: the cheapest proof that server and token are right.
+    async def sample(self) -> list[dict[str, Any]]:
+        """The first page of what `escalated` would read, without messages; raises what that raises."""
+        inboxes = await self._numbers("inboxes", self.reads.inboxes, "CHATWOOT_INBOXES")
+        teams = await self._numbers("teams", self.reads.teams, "CHATWOOT_TEAMS")
+        for status, inbox, team in product(self.reads.statuses, inboxes, teams):
+            if found := await self._page(1, status, self.reads.labels, inbox, team):
+                return found
+        return []
+
+    async def every_conversation(self, query: dict[str, Any]) -> list[dict[str, Any]]:
+        """Every conversation a query lists, whatever its status, as the help desk shows it without its messages.
 
         Raises:
-            RemoteError: when the server cannot be reached, or does not take the token.
+            RemoteError: when it cannot be reached or read, or there are more than `MAX_PAGES` pages.
         """
-        body = await self._get(f"{self.base_url}/api/v1/profile")
-        email = body.get("email") if shapes.is_record(body) else None
-        if not isinstance(email, str):
-            raise RemoteError(
-                f"{self.base_url} does not answer as Chatwoot does", hint="Check CHATWOOT_BASE_URL."
+        found = []
+        for page in range(1, MAX_PAGES + 1):
+            rows = await self.rows(
+                "/conversations", {"status": "all", "assignee_type": "all", "page": page} | query
             )
-        return email
+            found += rows
+            if len(rows) < _CONVERSATIONS_PER_PAGE:
+                return found
+        raise RemoteError(f"more than {MAX_PAGES * _CONVERSATIONS_PER_PAGE} conversations")
+
+    async def every_message(self, conversation_id: str) -> list[dict[str, Any]]:
+        """All messages of a conversation as the help desk shows them, in no order.
+
+        Raises:
+            RemoteError: when they cannot be reached or read, or are more than `MAX_WINDOWS` windows.
+        """
+        return await self._messages(conversation_id)
+
+    async def standing(self, conversation_id: str) -> Seen | None:
+        """How a conversation stands now, what was sent from here left out; None when the help desk does not say.
+
+        Raises:
+            NotFound: when the help desk does not have it.
+        """
+        try:
+            row = shapes.record(await self._get(self._conversation_url(conversation_id)), "the conversation")
+            # What is older than the customer's newest message was there when that was read.
+            rows = await self._messages(conversation_id, back_to=_from_customer)
+            ours = {str(message["id"]) for message in rows if shapes.run_key(message)}
+            return seen(shapes.conversation(row, rows), ours=ours)
+        except RemoteError:
+            return None
+
+    async def silence(self) -> str:
+        """Whether anybody is there, asked with the cheapest call: empty, or why not (`ECONNREFUSED`, `HTTP_503`)."""
+        try:
+            async with self._deadline():
+                result = answers.judged(await self._http.get(f"{self.base_url}/api/v1/profile"))
+        except (TimeoutError, httpx.HTTPError, httpx.StreamError, OSError) as error:
+            result = of_failure(answers.failure_of(error))
+        return result.error_code if silent(result) else ""
 
     async def _complete(self, row: dict[str, Any]) -> Conversation:
+        # After the row, so that what is read is never older than the row's own time says.
+        messages = await self.every_message(str(row["id"]))
+        return shapes.conversation(row, messages, await self._inbox_names(row.get("inbox_id")))
+
+    async def _messages(
+        self, conversation_id: str, back_to: Callable[[dict[str, Any]], bool] = lambda _: False
+    ) -> list[dict[str, Any]]:
         messages: dict[str, dict[str, Any]] = {}
         before: int | None = None
         for _ in range(MAX_WINDOWS):
-            window = await self._window(str(row["id"]), before)
+            window = await self._window(conversation_id, before)
             messages |= {str(m.get("id")): m for m in window}
             before = _next_before(window, before)
-            if before is None:
-                break
-        else:
-            raise RemoteError(
-                f"conversation {row['id']} has more than {MAX_WINDOWS * _MESSAGES_PER_WINDOW} messages",
-                hint="Read it in Chatwoot; a part of a conversation is no ground for a decision.",
-            )
-        return shapes.conversation(row, messages.values(), await self._inbox_names(row.get("inbox_id")))
+            if before is None or any(map(back_to, window)):
+                return list(messages.values())
+        raise RemoteError(
+            f"conversation {conversation_id} has more than {MAX_WINDOWS * _MESSAGES_PER_WINDOW} messages",
+            hint="Read it in Chatwoot; a part of a conversation is no ground for a decision.",
+        )
 
     async def _window(self, conversation_id: str, before: int | None) -> list[dict[str, Any]]:
         url = f"{self._conversation_url(conversation_id)}/messages"
         body = await self._get(url, {} if before is None else {"before": before})
         return shapes.items(body, "the messages")
 
-    async def _listed(self, status: Status, labels: Sequence[str]) -> list[dict[str, Any]]:
+    async def _numbers(self, call: str, names: Sequence[str], setting: str) -> list[int | None]:
+        """The numbers of what is named; one None when nothing is, for no narrowing."""
+        if not names:
+            return [None]
+        rows = await self.rows(f"/{call}")
+        by_name = {str(row.get("name") or "").strip().casefold(): row["id"] for row in rows if "id" in row}
+        by_name |= {str(key): key for key in by_name.values()}
+        lost = [name for name in names if name.strip().casefold() not in by_name]
+        if lost:
+            raise SettingError(
+                f"account {self.account_id} has no {call} called {', '.join(lost)}",
+                hint=f"Correct {setting}. There are: {', '.join(str(r.get('name')) for r in rows) or 'none'}.",
+            )
+        return list(dict.fromkeys(by_name[name.strip().casefold()] for name in names))
+
+    async def _listed(
+        self, status: Status, labels: Sequence[str], inbox: int | None, team: int | None
+    ) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         for page in range(1, MAX_PAGES + 1):
-            query: dict[str, Any] = {"status": status.value, "assignee_type": "all", "page": page}
-            if labels:
-                query["labels[]"] = list(labels)
-            found = shapes.items(
-                await self._get(f"{self._account}/conversations", query), "the conversations"
-            )
-            rows += [shapes.record(row, "a conversation") for row in found]
+            found = await self._page(page, status, labels, inbox, team)
+            rows += found
             if len(found) < _CONVERSATIONS_PER_PAGE:
                 return rows
         raise RemoteError(
-            f"more than {MAX_PAGES * _CONVERSATIONS_PER_PAGE} {status} conversations", hint="Name a label."
+            f"more than {MAX_PAGES * _CONVERSATIONS_PER_PAGE} {status} conversations",
+            hint="Narrow it with CHATWOOT_LABELS, CHATWOOT_INBOXES or CHATWOOT_TEAMS.",
         )
+
+    async def _page(
+        self, page: int, status: Status, labels: Sequence[str], inbox: int | None, team: int | None
+    ) -> list[dict[str, Any]]:
+        query: dict[str, Any] = {"status": status.value, "assignee_type": "all", "page": page}
+        if labels:
+            query["labels[]"] = list(labels)
+        query |= {k: v for k, v in (("inbox_id", inbox), ("team_id", team)) if v is not None}
+        found = shapes.items(await self._get(f"{self._account}/conversations", query), "the conversations")
+        return [shapes.record(row, "a conversation") for row in found]
 
     async def _inbox_names(self, wanted: object) -> dict[int, str]:
         if isinstance(wanted, int) and wanted not in self._inboxes:
@@ -332,40 +412,8 @@ class ChatwootClient:
             self._inboxes.setdefault(wanted, str(wanted))
         return self._inboxes
 
-    async def _get(self, url: str, query: dict[str, Any] | None = None) -> object:
-        try:
-            async with self._deadline():
-                response = await self._http.get(url, params=query)
-        except (TimeoutError, httpx.HTTPError, httpx.StreamError, OSError) as error:
-            raise self._unreached(error) from None
-        if response.status_code == 404:
-            raise NotFound(
-                f"{self.base_url} has no {url.removeprefix(self._account).strip('/')} in account {self.account_id}",
-                hint="Check the number, and CHATWOOT_ACCOUNT_ID.",
-            )
-        if not response.is_success:
-            raise self._refused(response.status_code)
-        return _parsed(response)
-
-    def _deadline(self) -> asyncio.Timeout:
-        return asyncio.timeout(self.timeout_ms / 1000)
-
     def _conversation_url(self, conversation_id: str) -> str:
         return f"{self._account}/conversations/{quote(conversation_id, safe='')}"
-
-    def _unreached(self, error: Exception) -> RemoteError:
-        failure = _failure(error)
-        within = f" within {self.timeout_ms} ms" if failure is Failure.TIMEOUT else ""
-        return RemoteError(
-            f"no answer from {self.base_url}{within} ({failure.value})",
-            hint="Check that the server runs and CHATWOOT_BASE_URL names it.",
-        )
-
-    def _refused(self, status: int) -> RemoteError:
-        hint = "Look into the server's log, or try again."
-        if status in (401, 403):
-            hint = f"Check CHATWOOT_API_TOKEN and that its owner belongs to account {self.account_id}."
-        return RemoteError(f"{self.base_url} answered HTTP {status}", hint=hint)
 
 
 class _Progress:
@@ -381,69 +429,6 @@ class _Progress:
         return result
 
 
-def retry_after_ms(headers: httpx.Headers, now: datetime) -> int | None:
-    """A Retry-After header in milliseconds: seconds, or an HTTP date against the answer's own Date.
-
-    RFC 9110 §10.2.3. A past date is 0; anything else unreadable is None. `now` is used when the answer
-    has no Date.
-    """
-    given = headers.get("retry-after", "").strip()
-    try:
-        seconds = float(given)
-        return int(max(seconds, 0.0) * 1000) if math.isfinite(seconds) else None
-    except ValueError:
-        pass
-    try:
-        until = parsedate_to_datetime(given)
-    except ValueError:
-        return None
-    with suppress(ValueError):
-        now = parsedate_to_datetime(headers.get("date", ""))
-    until, now = (at if at.tzinfo else at.replace(tzinfo=UTC) for at in (until, now))
-    return max(int((until - now).total_seconds() * 1000), 0)
-
-
-def _judge(response: httpx.Response) -> Result:
-    return of_status(response.status_code, retry_after_ms(response.headers, datetime.now(UTC)))
-
-
-def _parsed(response: httpx.Response) -> object:
-    try:
-        return jsontext.parse(response.content.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        raise RemoteError(
-            f"the answer is not JSON: {response.headers.get('content-type', 'no content type')},"
-            f" {len(response.content)} bytes",
-            hint="Check that CHATWOOT_BASE_URL names the Chatwoot server itself.",
-        ) from None
-
-
-def _failure(error: BaseException) -> Failure:
-    if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return Failure.TIMEOUT
-    if isinstance(error, httpx.DecodingError):
-        return Failure.MALFORMED
-    if isinstance(error, httpx.ConnectError):
-        causes = list(_causes(error))
-        if any(isinstance(cause, ssl.SSLError) for cause in causes):
-            return Failure.TLS
-        if any(isinstance(cause, socket.gaierror) for cause in causes):
-            return Failure.DNS
-        if any(isinstance(cause, OSError) and cause.errno == errno.ETIMEDOUT for cause in causes):
-            return Failure.TIMEOUT
-        return Failure.REFUSED
-    return Failure.RESET
-
-
-def _causes(error: BaseException | None) -> Iterable[BaseException]:
-    while error is not None:
-        yield error
-        if isinstance(error, BaseExceptionGroup):
-            for part in error.exceptions:
-                yield from _causes(part)
-        error = error.__cause__ or error.__context__
-
-
 def _next_before(window: list[dict[str, Any]], before: int | None) -> int | None:
     """The next cursor when paging back; None when the beginning is reached."""
     if len(window) < _MESSAGES_PER_WINDOW:
@@ -457,24 +442,17 @@ def _next_before(window: list[dict[str, Any]], before: int | None) -> int | None
     return oldest
 
 
+def _given_to(row: dict[str, Any], payload: dict[str, str]) -> bool:
+    meta = row["meta"] if shapes.is_record(row.get("meta")) else {}
+    (what, name), *_ = payload.items()
+    held = meta[what] if shapes.is_record(meta.get(what)) else {}
+    field = "name" if what == "team" else "email"
+    return str(held.get(field) or "").strip().casefold() == name.strip().casefold()
+
+
+def _from_customer(row: dict[str, Any]) -> bool:
+    return shapes.message(row).author is Author.CUSTOMER
+
+
 def _has(labels: Iterable[str], wanted: str) -> bool:
     return wanted.casefold() in {label.casefold() for label in labels}
-
-
-def _server(url: str) -> str:
-    try:
-        parsed = httpx.URL(url.strip())
-        # The resolver raises UnicodeError for a label above 63 bytes, long after anybody expects it.
-        parsed.host.encode("idna")
-        usable = (
-            parsed.scheme in ("http", "https") and bool(parsed.host) and not (parsed.query or parsed.fragment)
-        )
-    except (httpx.InvalidURL, TypeError, ValueError):
-        usable = False
-    if not usable or parsed.userinfo:
-        # The URL is not repeated here: it may hold a password.
-        raise SettingError(
-            "the Chatwoot base URL is not of the form https://host[:port][/path], without user and password",
-            hint="Set CHATWOOT_BASE_URL, for example to https://chat.example.com.",
-        )
-    return str(parsed).rstrip("/")

@@ -11,6 +11,7 @@ Call = Literal[
     "labels",
     "labels_read",
     "toggle_status",
+    "assignments",
     "list",
     "messages",
     "get",

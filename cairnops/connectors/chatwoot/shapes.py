@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeGuard
@@ -12,6 +13,14 @@ from cairnops.errors import InputError, RemoteError
 
 #: Where a message carries the run key of the effect it came from.
 RUN_KEY = "cairnops_run_key"
+
+#: Attributes of a conversation that was put there to practise on: where it comes from, and when it began in its
+#: world. The help desk stamps everything with its own clock; a customer who waits for an hour already needs ours.
+PACK, SCENARIO, SESSION = "cairnops_pack", "cairnops_scenario", "cairnops_session"
+BEGAN, CREATED = "cairnops_began", "cairnops_created"
+
+#: Where a message of such a conversation carries its place in it, and (Chatwoot's own word) when it was written.
+PLACE, WRITTEN = "cairnops_place", "external_created_at"
 
 #: Custom attribute with the status history, one `status time` a line. Chatwoot itself tells it in activity
 #: messages only; a seed needs a place that is not a message.
@@ -43,6 +52,13 @@ _MILLISECONDS_FROM = 100_000_000_000
 
 _ORDER_KEYS = frozenset(
     {"order_number", "order_total", "order_currency", "order_cues", "refund_pending", "return_in_progress"}
+)
+_SLA_KEYS = (
+    "sla_name",
+    "sla_status",
+    "sla_first_response_time_threshold",
+    "sla_next_response_time_threshold",
+    "sla_resolution_time_threshold",
 )
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0", "")
 
@@ -135,9 +151,17 @@ def message(row: dict[str, Any]) -> Message:
         id=str(row["id"]),
         author=author,
         text=content or "",
-        at=moment(row.get("created_at"), "created_at of a message"),
+        at=_written(row),
         private=bool(row.get("private", False)),
     )
+
+
+def _written(row: dict[str, Any]) -> datetime:
+    attributes = row.get("content_attributes")
+    # Believed of our own messages only: elsewhere it is whatever an importer wrote.
+    if is_record(attributes) and PLACE in attributes and WRITTEN in attributes:
+        return moment(attributes[WRITTEN], WRITTEN)
+    return moment(row.get("created_at"), "created_at of a message")
 
 
 def conversation(
@@ -147,7 +171,8 @@ def conversation(
 
     The customer's name comes from `meta.sender`, else from the first of `contacts` that has one, else it
     is empty. The customer key is the e-mail, else the identifier, else the contact's id. Order facts are
-    read from custom attributes; all other attributes are kept as text in `extra`.
+    read from custom attributes; all other attributes are kept as text in `extra`, and so is what the help
+    desk's own SLA says (`help_desk_sla_name`, `help_desk_sla_status`, thresholds in seconds).
 
     Args:
         row: the conversation as the help desk shows it.
@@ -185,6 +210,7 @@ def _conversation(
     assignee = meta.get("assignee")
     if is_record(assignee):
         extra.setdefault("assignee", _text(assignee.get("email") or assignee.get("name") or ""))
+    extra |= _sla_facts(row)
     team = meta.get("team")
     inbox_id = row.get("inbox_id")
     priority = row.get("priority") or ""
@@ -193,7 +219,10 @@ def _conversation(
         customer=_customer(row, sender),
         customer_key=_customer_key(sender),
         status=status,
-        created_at=moment(row.get("created_at"), "created_at"),
+        created_at=moment(
+            custom.get(CREATED, row.get("created_at")) if PACK in custom else row.get("created_at"),
+            "created_at",
+        ),
         messages=tuple(sorted(map(message, rows), key=lambda m: (m.at, _order(m.id)))),
         tags=labels(tags),
         priority="" if priority == "none" else _text(priority),
@@ -202,7 +231,24 @@ def _conversation(
         inbox=inboxes.get(inbox_id, str(inbox_id)) if isinstance(inbox_id, int) else "",
         team=_text(team.get("name") or "") if is_record(team) else "",
         extra=extra,
+        revision=_revision(row),
     )
+
+
+def _sla_facts(row: dict[str, Any]) -> dict[str, str]:
+    """What the help desk's own SLA says, where the account has one; told, and never judged by."""
+    applied = row.get("applied_sla")
+    if not is_record(applied):
+        return {}
+    return {f"help_desk_{key}": _text(applied[key]) for key in _SLA_KEYS if applied.get(key) is not None}
+
+
+def _revision(row: dict[str, Any]) -> int:
+    """When the help desk last touched the conversation; desks that do not say it tell the last activity, in seconds."""
+    for name in ("updated_at", "last_activity_at", "timestamp"):
+        with suppress(RemoteError):
+            return round(moment(row.get(name), name).timestamp() * 1_000_000)
+    return 0
 
 
 def _order(message_id: str) -> tuple[int, str]:

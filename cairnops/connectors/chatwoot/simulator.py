@@ -1,7 +1,6 @@
 """A help desk on loopback that speaks Chatwoot's API over real HTTP, and fails in the ways it is told to."""
 
 import asyncio
-import json
 import re
 import signal
 import socket
@@ -23,9 +22,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from cairnops.connectors.chatwoot import shapes
+from cairnops.connectors.chatwoot import forms, shapes
 from cairnops.connectors.chatwoot.api import Api, answer
 from cairnops.connectors.chatwoot.faults import Fault, Hit
+from cairnops.connectors.chatwoot.hooks import Sender
 from cairnops.connectors.chatwoot.state import Seed, State
 from cairnops.errors import InputError, SettingError
 
@@ -205,9 +205,11 @@ class _Desk:
         self._token = token
         self._stopping = stopping
         self._late: set[asyncio.Task[None]] = set()
+        api = Api(state)
+        self.sender = Sender(state, api.shown_by, api.message)
         self._app: ASGIApp = Starlette(
-            routes=Api(state).routes(),
-            exception_handlers={404: _not_found, 405: _not_found, **dict.fromkeys((400, 422), _refused)},
+            routes=api.routes(),
+            exception_handlers={404: _not_found, 405: _not_found, **dict.fromkeys((400, 401, 422), _refused)},
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -264,7 +266,9 @@ class _Desk:
         async def send(message: Message) -> None:
             said.append(message)
 
+        before = self.sender.before(scope["method"], scope["path"], body)
         await self._app(scope, receive, send)
+        self.sender.tell(before)
         return said
 
     async def _process_late(self, hit: Hit, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
@@ -326,9 +330,10 @@ class _Server(uvicorn.Server):
         self.ready = threading.Event()
         self.on_ready: Callable[[], None] | None = None
         self._stopping = asyncio.Event()
+        self._desk = _Desk(state, token, self._stopping)
         super().__init__(
             uvicorn.Config(
-                _Desk(state, token, self._stopping),
+                self._desk,
                 http=_ResettableProtocol,
                 loop="asyncio",
                 ws="none",
@@ -350,13 +355,14 @@ class _Server(uvicorn.Server):
         # Hanging requests are let go first: uvicorn would wait for them.
         self._stopping.set()
         await super().shutdown(sockets)
+        await self._desk.sender.stop()
 
 
 def _described(request: Request, body: bytes) -> dict[str, Any]:
     """What the log and the fault rules see of a request."""
     path = request.url.path
     with suppress(ValueError):
-        parsed = json.loads(body)
+        parsed = forms.read(request.headers.get("content-type", ""), body)
         return _call(request, path, parsed if isinstance(parsed, dict) else {})
     return _call(request, path, {})
 
@@ -374,7 +380,7 @@ def _call(request: Request, path: str, body: dict[str, Any]) -> dict[str, Any]:
             call = "private_note" if private else "create_message"
         case "GET", "labels":
             call = "labels_read"
-        case "POST", "labels" | "toggle_status" as name:
+        case "POST", "labels" | "toggle_status" | "assignments" as name:
             call = name
         case ("GET", None) if path.endswith("/conversations"):
             call = "list"

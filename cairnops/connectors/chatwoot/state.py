@@ -42,6 +42,9 @@ _OWNER: dict[str, Any] = {
 _INBOX: dict[str, Any] = {"id": 1, "name": "", "channel_id": 1, "channel_type": "Channel::Api"}
 
 
+_ACCOUNT: dict[str, Any] = {"name": "Simulator", "status": "active", "features": {}}
+_LABEL: dict[str, Any] = {"id": 1, "title": "escalation", "color": "#1f93ff"}
+
 # JSON numbers stay exact up to here, and so does everything that reads them.
 Id = Annotated[int, Field(ge=1, le=2**53 - 1)]
 
@@ -96,6 +99,8 @@ class Seed(BaseModel):
     messages: list[SeedMessage] = Field(default_factory=list)
     custom_attributes: dict[str, Any] = Field(default_factory=dict)
     additional_attributes: dict[str, Any] = Field(default_factory=dict)
+    #: The SLA policy applied, as Chatwoot shows it (`sla_id`, `sla_name`, `sla_status`, thresholds in seconds).
+    applied_sla: dict[str, Any] | None = None
     #: What goes wrong for this conversation from now on; replaces its earlier rules.
     faults: list[Fault] = Field(default_factory=list)
 
@@ -119,6 +124,7 @@ class State:
     def __init__(self, path: Path, account_id: int):
         self.account_id = account_id
         self._lock = RLock()
+        self._touched = 0.0
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         try:
             self._db.execute("pragma journal_mode=wal")
@@ -147,7 +153,8 @@ class State:
             self._furnish()
 
     def _furnish(self) -> None:
-        for kind, row in (("agent", _OWNER), ("inbox", _INBOX)):
+        account = _ACCOUNT | {"id": self.account_id}
+        for kind, row in (("agent", _OWNER), ("inbox", _INBOX), ("account", account), ("label", _LABEL)):
             if self.record(kind, row["id"]) is None:
                 self._put(kind, row)
 
@@ -166,6 +173,56 @@ class State:
             if at is not None:
                 self._db.execute("insert into settings values ('now', ?)", (str(at),))
 
+    # the account
+
+    def account(self) -> dict[str, Any]:
+        """Its id, name, status and features."""
+        return self.record("account", self.account_id) or {}
+
+    def change_account(self, fields: dict[str, Any]) -> None:
+        """What the account has from now on."""
+        with self._transaction():
+            self._put("account", self.account() | fields)
+
+    def change_owner(self, fields: dict[str, Any]) -> None:
+        """What the token's owner is from now on."""
+        with self._transaction():
+            self._put("agent", self.records("agent")[0] | fields)
+
+    def furnish(self, kind: str, rows: Iterable[dict[str, Any]]) -> None:
+        """Add records of a kind, each under the next id."""
+        with self._transaction():
+            for row in rows:
+                self._put(kind, row | {"id": self._next(kind)})
+
+    def add_inbox(
+        self, name: str, webhook_url: str | None, channel_type: str | None = None
+    ) -> dict[str, Any]:
+        """A new inbox, of the API channel unless told otherwise."""
+        with self._transaction():
+            key = self._next("inbox")
+            more = {"id": key, "name": name, "channel_id": key, "webhook_url": webhook_url}
+            return self._put(
+                "inbox", _INBOX | more | ({"channel_type": channel_type} if channel_type else {})
+            )
+
+    def link(self, contact_id: int, inbox_id: int, source_id: str) -> dict[str, Any]:
+        """How a contact is known in an inbox."""
+        with self._transaction():
+            contact = self.record("contact", contact_id) or {}
+            made = {"inbox_id": inbox_id, "source_id": source_id}
+            links = contact.get("contact_inboxes", [])
+            self._put("contact", contact | {"contact_inboxes": [*links, *([] if made in links else [made])]})
+            return made
+
+    def remove_contact(self, contact_id: int) -> None:
+        """The contact and all its conversations."""
+        with self._transaction():
+            for row in self.conversations():
+                if row["contact_id"] == contact_id:
+                    self.remove_conversation(row["id"])
+            self._db.execute("delete from records where kind = 'contact' and id = ?", (contact_id,))
+
     # contacts, agents, inboxes, teams
 
     def record(self, kind: str, key: int | None) -> dict[str, Any] | None:
@@ -181,6 +238,16 @@ class State:
         with self._lock:
             rows = self._db.execute("select doc from records where kind = ? order by id", (kind,)).fetchall()
         return [json.loads(row[0]) for row in rows]
+
+    def add_record(self, kind: str, row: dict[str, Any]) -> dict[str, Any]:
+        """One of a kind, under its own id or the next one."""
+        with self._transaction():
+            return self._put(kind, row if "id" in row else row | {"id": self._next(kind)})
+
+    def drop_record(self, kind: str, key: int) -> None:
+        """Forget one of a kind."""
+        with self._transaction():
+            self._db.execute("delete from records where kind = ? and id = ?", (kind, key))
 
     def add_contact(self, given: dict[str, Any]) -> dict[str, Any]:
         """A new contact from Chatwoot's parameters."""
@@ -252,6 +319,7 @@ class State:
                     "snoozed_until": None,
                     "custom_attributes": seed.custom_attributes,
                     "additional_attributes": seed.additional_attributes,
+                    "applied_sla": seed.applied_sla,
                 }
             )
             self._db.execute("delete from messages where conversation_id = ?", (seed.id,))
@@ -261,6 +329,27 @@ class State:
                 self._add_message(seed.id, given.model_dump() | {"id": key})
             others = [(f, seen) for f, seen in self.faults() if f.match.conversation_id != seed.id]
             self._keep_faults([*others, *((f, 0) for f in seed.faults)])
+
+    def add_conversation(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """A new conversation, now, under the next id."""
+        with self._transaction():
+            (top,) = self._db.execute("select max(id) from conversations").fetchone()
+            row = {
+                "priority": None,
+                "labels": [],
+                "snoozed_until": None,
+                **fields,
+                "id": int(top or 0) + 1,
+                "created_at": self.now(),
+            }
+            self._save(row)
+            return row
+
+    def remove_conversation(self, key: int) -> None:
+        """The conversation and its messages."""
+        with self._transaction():
+            self._db.execute("delete from messages where conversation_id = ?", (key,))
+            self._db.execute("delete from conversations where id = ?", (key,))
 
     def conversation(self, key: int) -> dict[str, Any] | None:
         """One conversation's own fields."""
@@ -299,6 +388,9 @@ class State:
             return row | fields
 
     def _save(self, row: dict[str, Any]) -> None:
+        # By the machine's clock, whatever day is played: of two states of a conversation it tells the later.
+        self._touched = max(time.time(), self._touched + 0.000_002)
+        row = row | {"updated_at": round(self._touched, 6)}
         self._db.execute("insert or replace into conversations values (?, ?)", (row["id"], json.dumps(row)))
 
     # messages
@@ -316,9 +408,12 @@ class State:
                 "id": self._next_message(),
             }
             self._add_message(conversation_id, row)
-            conversation = self.conversation(conversation_id) or {}
-            if row["message_type"] == INCOMING and conversation.get("status") in ("resolved", "snoozed"):
-                self._save(conversation | {"status": "open"})
+            if (conversation := self.conversation(conversation_id)) is not None:
+                reopens = row["message_type"] == INCOMING and conversation["status"] in (
+                    "resolved",
+                    "snoozed",
+                )
+                self._save(conversation | ({"status": "open"} if reopens else {}))
             return row
 
     def customer_says(self, conversation_id: int, text: str, at: int, key: str) -> None:

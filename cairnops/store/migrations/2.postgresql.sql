@@ -122,6 +122,10 @@ CREATE TABLE claim (
 
 CREATE INDEX ix_claim_tab ON claim (tab);
 
+ALTER TABLE conversation ADD COLUMN revision BIGINT DEFAULT '0' NOT NULL;
+
+ALTER TABLE conversation ADD COLUMN destination VARCHAR COLLATE "C" DEFAULT '' NOT NULL;
+
 CREATE TABLE draft (
   conversation_id VARCHAR COLLATE "C" NOT NULL,
   actor VARCHAR COLLATE "C" NOT NULL,
@@ -139,11 +143,22 @@ ALTER TABLE effect ADD COLUMN destination VARCHAR COLLATE "C" DEFAULT '' NOT NUL
 
 ALTER TABLE effect ADD COLUMN urgency INTEGER DEFAULT '2' NOT NULL;
 
+ALTER TABLE effect ADD COLUMN seen VARCHAR COLLATE "C" DEFAULT '' NOT NULL;
+
 ALTER TABLE effect ADD COLUMN trace VARCHAR COLLATE "C" DEFAULT '' NOT NULL;
 
 DROP INDEX effect_due;
 
 CREATE INDEX effect_turn ON effect (urgency, due_ms, seq) WHERE due_ms IS NOT NULL;
+
+CREATE TABLE outage (
+  destination VARCHAR COLLATE "C" NOT NULL,
+  since VARCHAR COLLATE "C" NOT NULL,
+  ended VARCHAR COLLATE "C" NOT NULL,
+  error VARCHAR COLLATE "C" NOT NULL,
+  ask_ms BIGINT NOT NULL,
+  PRIMARY KEY (destination)
+);
 
 CREATE TABLE pack (
   digest VARCHAR COLLATE "C" NOT NULL,

@@ -19,6 +19,10 @@ CREATE TABLE claim (
 
 CREATE INDEX ix_claim_tab ON claim (tab);
 
+ALTER TABLE conversation ADD COLUMN revision BIGINT DEFAULT '0' NOT NULL;
+
+ALTER TABLE conversation ADD COLUMN destination VARCHAR(300) DEFAULT '' NOT NULL;
+
 CREATE TABLE draft (
   conversation_id VARCHAR(40) NOT NULL,
   actor VARCHAR(200) NOT NULL,
@@ -36,11 +40,22 @@ ALTER TABLE effect ADD COLUMN destination VARCHAR(300) DEFAULT '' NOT NULL;
 
 ALTER TABLE effect ADD COLUMN urgency INTEGER DEFAULT '2' NOT NULL;
 
+ALTER TABLE effect ADD COLUMN seen TEXT DEFAULT '' NOT NULL;
+
 ALTER TABLE effect ADD COLUMN trace VARCHAR(60) DEFAULT '' NOT NULL;
 
 DROP INDEX effect_due;
 
 CREATE INDEX effect_turn ON effect (urgency, due_ms, seq) WHERE due_ms IS NOT NULL;
+
+CREATE TABLE outage (
+  destination VARCHAR(300) NOT NULL,
+  since VARCHAR(24) NOT NULL,
+  ended VARCHAR(24) NOT NULL,
+  error VARCHAR(40) NOT NULL,
+  ask_ms BIGINT NOT NULL,
+  PRIMARY KEY (destination)
+);
 
 CREATE TABLE pack (
   digest VARCHAR(64) NOT NULL,

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,7 +12,7 @@ from cairnops.scenarios import practice
 from cairnops.settings import Settings
 from cairnops.workspace import Workspace, mint, now
 from tests.acceptance.desk.conftest import ALEX, MORGAN, SAM, Visit, settled, start
-from tests.app.conftest import violations
+from tests.app.conftest import in_light_and_dark
 from tests.app.server import Desk, serving
 
 
@@ -47,24 +46,22 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         yield running
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_on_any_page(desk: Desk, visit: Visit, scheme: Literal["light", "dark"]) -> None:
+def test_axe_finds_nothing_on_any_page_light_or_dark(desk: Desk, visit: Visit) -> None:
     found: dict[str, list[str]] = {}
 
     def look(name: str, page: Page) -> None:
         settled(page)
-        if faults := violations(page):
+        if faults := in_light_and_dark(page):
             found[name] = faults
 
-    how: dict[str, Any] = {"color_scheme": scheme}
-    page = visit(desk, None, "thursday", **how)
+    page = visit(desk, None, "thursday")
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     look("sign-in", page)
-    page = visit(desk, SAM, "thursday", **how)
+    page = visit(desk, SAM, "thursday")
     expect(page.get_by_text("No case has been given to you yet.")).to_be_visible()
     look("desk, empty", page)
 
-    page = visit(desk, ALEX, "thursday", **how)
+    page = visit(desk, ALEX, "thursday")
     expect(page.get_by_role("row")).to_have_count(5)
     expect(page.get_by_role("button", name="Receipt").first).to_be_visible()
     look("desk", page)
@@ -90,21 +87,21 @@ def test_axe_finds_nothing_on_any_page(desk: Desk, visit: Visit, scheme: Literal
     dialog.get_by_role("button", name="Finish and debrief").click()
     expect(page.get_by_role("dialog")).to_contain_text("Debrief")
     look("debrief", page)
-    page = visit(desk, ALEX, "thursday", "results", **how)
+    page = visit(desk, ALEX, "thursday", "results")
     expect(page.get_by_role("table")).to_be_visible()
     look("results of an operator", page)
 
-    page = visit(desk, MORGAN, "thursday", "session", **how)
+    page = visit(desk, MORGAN, "thursday", "session")
     for part in ("Prepare", "Run", "Wrap up"):
         page.get_by_test_id("stButtonGroup").get_by_text(part, exact=True).click()
         look(f"session, {part.lower()}", page)
-    page = visit(desk, MORGAN, "", "session", **how)
+    page = visit(desk, MORGAN, "", "session")
     expect(page.get_by_text("Create a session")).to_be_visible()
     look("sessions", page)
-    page = visit(desk, MORGAN, "thursday", "results", **how)
+    page = visit(desk, MORGAN, "thursday", "results")
     expect(page.get_by_role("table").first).to_be_visible()
     look("results", page)
-    page = visit(desk, MORGAN, "thursday", "decisions", **how)
+    page = visit(desk, MORGAN, "thursday", "decisions")
     expect(page.get_by_role("row", name=re.compile("#102"))).to_be_visible()
     look("decisions", page)
     page.get_by_role("row", name=re.compile("#102")).get_by_role("button").first.click()

@@ -65,6 +65,7 @@ PRESS = [
     pytest.param({"verdicts": (GONE,)}, True, True, id="an overridden block"),
     pytest.param({"text": " \n"}, False, True, id="an empty reply"),
     pytest.param({"log_problem": "disk full"}, False, False, id="a log that cannot be written"),
+    pytest.param({"session_closed": True}, False, False, id="a session that is over"),
     pytest.param({"role": Role.QA}, False, False, id="a reader"),
     pytest.param({"view": view(flags=Flags(modal_approvals=False))}, False, False, id="approvals off"),
     pytest.param({"view": view(status=Status.RESOLVED)}, False, False, id="a resolved case"),
@@ -123,6 +124,12 @@ def test_the_header_has_both_clocks_and_the_order_in_words() -> None:
     assert head["order"] == {"number": "#EVR-1045", "total": "USD 325.00", "cues": ["A refund is pending"]}
     assert head["breached"] and head["priority"] == "P1"
     assert head["other_clock"].count("Since ") == 2
+
+
+def test_the_help_desks_own_sla_stands_beside_ours_where_it_has_one() -> None:
+    with_one = cases.header(view(extra={"help_desk_sla_name": "Gold", "help_desk_sla_status": "missed"}))
+    assert {"label": "Help desk SLA Gold: missed", "tone": "plain"} in with_one["flags"]
+    assert not any("SLA" in flag["label"] for flag in cases.header(view())["flags"])
 
 
 SOURCES = [

@@ -1,0 +1,143 @@
+"""How a large export whose rows are written alike is counted: piece by piece, and most lines by the thousand."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import polars as pl
+
+from cairnops.analytics import rows
+from cairnops.analytics.keys import NotThisWay
+from cairnops.analytics.split import Codes, Group, Split, Taken
+from cairnops.analytics.tally import FAILURE_SAMPLES, Tally
+from cairnops.domain.policy import MeasurePolicy
+from cairnops.telemetry.document import spans_lines
+from cairnops.telemetry.jsontext import parse
+from cairnops.telemetry.reader import Book, Export, Line, finished
+from cairnops.telemetry.source import Source
+
+#: Bytes read at a time. Memory follows this and not the file.
+PIECE = 16 * 1024 * 1024
+#: Durations kept as they come, before they are counted by value.
+_KEPT = 2_000_000
+
+
+def tally_alike(path: Path, measures: MeasurePolicy, *, piece: int = PIECE) -> tuple[Tally, Export] | None:
+    """Count an export as the careful reader would; None when its rows are not written alike, or not at all.
+
+    Raises:
+        InputError: as `read_lines`.
+    """
+    tally = Tally(measures)
+    try:
+        with Source(path) as source:
+            counting = Counting(tally, Book(Export(path=source.name)), measures)
+            for taken in pieces(source, piece):
+                counting.take(taken)
+            if source.damage:
+                raise NotThisWay
+            counting.finish()
+    except NotThisWay:
+        return None
+    return tally, finished(counting.book, source)
+
+
+def pieces(source: Source, size: int = PIECE) -> Iterator[Taken]:
+    """Read a source piece by piece.
+
+    Raises:
+        NotThisWay: when its rows are not written alike.
+    """
+    if source.encoding != "utf-8" or spans_lines(source.head) or "\r" in source.head:
+        raise NotThisWay
+    split = Split(source.head.split("\n"))
+    with ThreadPoolExecutor(1) as ahead:
+        blocks = _blocks(source, size)
+        coming = ahead.submit(next, blocks)
+        while (put := coming.result())[0]:
+            # Reading and hashing the next piece goes on while this one is taken apart.
+            coming = ahead.submit(next, blocks)
+            data, rest = put
+            source.unterminated = not (rest or data).endswith(b"\n")
+            yield Taken(split, data, rest)
+
+
+def _blocks(source: Source, size: int) -> Iterator[tuple[bytes, bytes]]:
+    """The file in stretches of `size` bytes, each with what its last line lacks; nothing twice at the end."""
+    while block := source.block(size):
+        yield block, b"" if block.endswith(b"\n") else source.line()
+    yield b"", b""
+
+
+class Counting:
+    """Counts pieces in the order of the file."""
+
+    def __init__(self, tally: Tally, book: Book, measures: MeasurePolicy):
+        self._tally, self.book = tally, book
+        self._seconds = measures.seconds_below_ten
+        self._lines = 0
+        self._rows: dict[Codes, rows.Row] = {}
+        self._spent: list[pl.Series] = []
+        self._ms = pl.Series(dtype=pl.Float64)
+        self._counted = pl.DataFrame(schema={"d": pl.UInt32, "len": pl.Int64})
+
+    def take(self, taken: Taken) -> None:
+        """Count one piece."""
+        for place, raw in taken.left():
+            for line in self.book.one(self._lines + place + 1, raw):
+                if line.record is None:
+                    self._tally.reject(line)
+                else:
+                    row = rows.read(line.record, seconds_below_ten=self._seconds)
+                    self._tally.add((self._lines + place, line.part), line, row)
+        failing = [group.key for group in taken.groups if self._group(taken, group) == "failure"]
+        if failing and self._tally.wants_samples((self._lines, 0)):
+            for place, raw in taken.first_of(failing, FAILURE_SAMPLES):
+                line = Line(number=self._lines + place + 1, ordinal=0, raw="")
+                row = rows.read(parse(raw.decode()), seconds_below_ten=self._seconds)
+                self._tally.sample((self._lines + place, 0), line, row)
+        if window := taken.window():
+            self._tally.add_window(*window)
+        self._keep(taken)
+        self.book.passed(lines=taken.lines, blank=0, records=taken.taken)
+        self._lines += taken.lines
+
+    def _group(self, taken: Taken, group: Group) -> rows.Class:
+        row = self._rows.get(group.facts)
+        if row is None:
+            record = taken.records[group.facts]
+            row = self._rows[group.facts] = rows.read(record or {}, seconds_below_ten=self._seconds)
+        self._tally.add_facts((self._lines + group.first, 0), row, group.count)
+        if group.hour is None:
+            self._tally.add_timeless("missing", group.count)
+        else:
+            self._tally.add_hour(row.kind, group.hour, group.count)
+        return row.kind
+
+    def _keep(self, taken: Taken) -> None:
+        spent = taken.durations()
+        if spent is None:
+            self._tally.add_duration(None, "missing", taken.taken)
+            return
+        self._spent.append(spent)
+        self._ms = taken.spent
+        if sum(map(len, self._spent)) > _KEPT:
+            self._settle()
+
+    def _settle(self) -> None:
+        counts = pl.DataFrame({"d": pl.concat(self._spent)}).group_by("d").agg(pl.len().cast(pl.Int64))
+        self._counted = pl.concat([self._counted, counts]).group_by("d").agg(pl.col("len").sum())
+        self._spent = []
+
+    def finish(self) -> None:
+        """Count what was kept for the end."""
+        if self._spent:
+            self._settle()
+        counts: Counter[float] = Counter()
+        for value, count in zip(self._ms.gather(self._counted["d"]), self._counted["len"], strict=True):
+            if value is None:
+                self._tally.add_duration(None, "missing", count)
+            else:
+                counts[value * 1000 if self._seconds and value < 10 else value] += count
+        self._tally.add_durations(counts)

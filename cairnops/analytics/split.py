@@ -1,0 +1,379 @@
+"""Which lines can be taken apart at their commas alone, because nothing else can be meant.
+
+Rows of one file are mostly written alike: the same keys in the same order, one scalar each. Such a line
+is a row of a CSV file whose fields are `"key":value`. A field is taken only if it begins as the same
+field of the first row does and the rest of it is one JSON value; joined by their commas such fields are
+an object with exactly these keys. And all fields with their commas are all the bytes of the line, or it
+is not taken. What is not taken is handed back by number, for the careful reader to judge.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from cairnops.analytics import rows
+from cairnops.analytics.keys import DURATIONS, ERROR_KEYS, FACTS, IDS, INSIDE, TIMES, NotThisWay
+from cairnops.telemetry.jsontext import parse
+
+#: Lines looked at to learn how a file is written, and fields a line has at most.
+_LOOKED_AT = 50
+_FIELDS = 60
+#: One line in so many may be left to the careful reader; beyond that another way is quicker.
+_LEFT = 10
+_FIELD = re.compile(r'(\{?[ \t]*("[^"\\\x00-\x1f]*")[ \t]*:[ \t]*)(\S.*)', re.DOTALL)
+_SCALAR = r'"[^"\\\x00-\x1f\x{FFFD}]*"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null'
+_DURATION = r"(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,17})?|null"
+_TIME = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(?:\d{3}|\d{6}))?(?:Z|\+00:00)"')
+#: Characters of a time, its quotation mark included, up to the hour.
+_TO_THE_HOUR = 14
+#: Where the tens of minutes and of seconds stand behind the hour.
+_TENS = (1, 4)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Field:
+    """One field of every line: `before`, a JSON value, and for the last one a brace."""
+
+    name: str
+    column: str
+    before: str
+    last: bool
+
+
+#: The numbers of the categories a line's facts fall under; the same in every piece of a file.
+Codes = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """Lines alike in every fact but duration and id, within one hour."""
+
+    key: int
+    #: What `Split.records` knows their facts by.
+    facts: Codes
+    #: A time in the hour, in milliseconds since 1970 UTC; None for lines without one.
+    hour: int | None
+    count: int
+    #: The first of the lines, from 0.
+    first: int
+
+
+class Taken:
+    """One piece of a file: the lines that were taken, and those that were not.
+
+    `data` are whole lines, but for the last one, which goes on with `rest`.
+
+    Raises:
+        NotThisWay: when too many lines are left for this to be the quicker way.
+    """
+
+    def __init__(self, split: "Split", data: bytes, rest: bytes = b""):
+        self._data, self._rest, self._split = data, rest, split
+        self._lines: list[bytes] = []
+        #: What the lines of a group say, by their facts.
+        self.records = split.records
+        frame = split.frame(data)
+        #: Physical lines of the piece.
+        self.lines = frame.height
+        size = len(data) + (not data.endswith(b"\n"))
+        if rest:
+            # This one is not all there; it is among those that were not taken.
+            frame, size = frame.head(-1), data.rfind(b"\n") + 1
+        fields = len(split.fields)
+        frame = self._spent(frame)
+        if not (frame["ok"].all() and frame["n"].sum() + fields * frame.height == size):
+            # Whether the fields are all of it is now asked of each line.
+            if len(self._all()) != self.lines:
+                raise NotThisWay
+            lengths = pl.Series(map(len, self._all()[: frame.height]), dtype=pl.UInt32)
+            frame = frame.filter(pl.col("ok") & (pl.col("n") + (fields - 1) == lengths))
+        self._good = frame.with_columns(_key(frame, split.told).alias("key"))
+        #: The groups of lines taken, by their first line.
+        self.groups, wrong = self._grouped()
+        if wrong:
+            self._good = self._good.filter(~pl.col("key").is_in(wrong))
+        #: How many lines were taken.
+        self.taken = self._good.height
+        if (self.lines - self.taken) * _LEFT > self.lines + _LEFT * 20:
+            raise NotThisWay
+
+    def _all(self) -> list[bytes]:
+        if not self._lines:
+            self._lines = self._data.split(b"\n")
+            if self._rest:
+                self._lines[-1] += self._rest
+            elif not self._lines[-1]:
+                self._lines.pop()
+        return self._lines
+
+    def _spent(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with its durations as numbers of their texts; those that are none are not `ok`."""
+        if not self._split.duration:
+            return frame
+        codes = frame["d"].to_physical()
+        self._split.meet_durations(codes)
+        frame = frame.with_columns(codes)
+        wrong = self._split.spent["sound"].not_().arg_true()
+        return frame.with_columns(pl.col("ok") & ~pl.col("d").is_in(wrong.implode())) if len(wrong) else frame
+
+    def _grouped(self) -> tuple[list[Group], list[int]]:
+        found = self._good.group_by("key").agg(pl.len().alias("count"), pl.col("row").min()).sort("row")
+        firsts = self._good[self._good["row"].search_sorted(found["row"])]
+        codes = self._split.meet(firsts)
+        groups, wrong = [], []
+        for (key, count, row), (facts, hour) in zip(found.iter_rows(), codes, strict=True):
+            if self._split.records[facts] is None or (hour is not None and self._split.hours[hour] is None):
+                wrong.append(key)
+            else:
+                at = None if hour is None else self._split.hours[hour]
+                groups.append(Group(key=key, facts=facts, hour=at, count=count, first=row))
+        return groups, wrong
+
+    def left(self) -> list[tuple[int, bytes]]:
+        """(line from 0, bytes) of the lines that were not taken."""
+        if self.taken == self.lines:
+            return []
+        if self._rest and self.taken == self.lines - 1:
+            return [(self.taken, self._data[self._data.rfind(b"\n") + 1 :] + self._rest)]
+        every = pl.select(row=pl.int_range(self.lines, dtype=pl.UInt32))["row"]
+        lines = self._all()
+        return [(row, lines[row]) for row in every.filter(~every.is_in(self._good["row"].implode()))]
+
+    def window(self) -> tuple[int, int] | None:
+        """The first and the last time of the lines taken, milliseconds since 1970 UTC; None where there is none."""
+        if not self.taken or not self._split.time:
+            return None
+        low, high = (self._split.time_of(text) for text in (self._good["t"].min(), self._good["t"].max()))
+        return (low, high) if low is not None and high is not None else None
+
+    def first_of(self, keys: list[int], limit: int) -> list[tuple[int, bytes]]:
+        """(line from 0, bytes) of the first lines of some groups, rising."""
+        rows = self._good.lazy().filter(pl.col("key").is_in(keys)).select("row").head(limit).collect()
+        wanted = rows["row"].to_list()
+        lines = self._lines or (self._data.split(b"\n", wanted[-1] + 1) if wanted else [])
+        return [(row, lines[row]) for row in wanted]
+
+    @property
+    def spent(self) -> pl.Series:
+        """Durations in milliseconds, null where it says null."""
+        return self._split.spent["ms"]
+
+    def durations(self) -> pl.Series | None:
+        """How long each of the lines taken took, as a place in `spent`; None if none says."""
+        return self._good["d"] if self._split.duration else None
+
+
+def _key(frame: pl.DataFrame, names: list[str]) -> pl.Expr:
+    """One number for each combination of facts, from the numbers of their categories."""
+    key, span = pl.lit(0, pl.UInt64), 1
+    for name in names if frame.height else ():
+        code = frame[name].to_physical()
+        size = int(code.max()) + 1  # type: ignore[arg-type]
+        key, span = key * size + code.cast(pl.UInt64), span * size
+    if span >= 1 << 62:
+        raise NotThisWay
+    return key
+
+
+class Split:
+    """How the lines of one file are written.
+
+    Raises:
+        NotThisWay: when the first lines do not show rows written alike, of plain values.
+    """
+
+    def __init__(self, lines: Iterable[str]):
+        shown = next((line for line in list(lines)[:_LOOKED_AT] if _fields(line)), "")
+        #: The fields of a line, in their order.
+        self.fields = _fields(shown)
+        where = {field.name: field for field in self.fields}
+        durations, times, ids = (
+            [where[name] for name in names if name in where] for names in (DURATIONS, TIMES, IDS)
+        )
+        if not self.fields or max(map(len, (durations, times, ids))) > 1 or where.keys() & INSIDE:
+            raise NotThisWay
+        #: The fields of a duration and of a time, if there are any.
+        self.duration, self.time = next(iter(durations), None), next(iter(times), None)
+        self._facts = [field for field in self.fields if field.name in FACTS]
+        #: The columns of a frame that tell one group from another; the hour is the last.
+        self.told = [field.column for field in self._facts] + ["hour"] * len(times)
+        if not self._facts:
+            raise NotThisWay
+        self._shape = ""
+        if self.time:
+            self._shape = self._value(self.time, shown.split(",")[self.fields.index(self.time)]) or ""
+            if not _TIME.fullmatch(self._shape):
+                raise NotThisWay
+        self._spent = _category()
+        #: What the durations met so far are in milliseconds, by the number of their text: null where it is null.
+        self.spent = pl.DataFrame(schema={"sound": pl.Boolean, "ms": pl.Float64})
+        self._chosen = self._choose()
+        self._encoding: Literal["utf8", "utf8-lossy"] = "utf8"
+        #: What lines say, by the numbers of their facts; None if one is not written as it should be.
+        self.records: dict[Codes, dict[str, Any] | None] = {}
+        #: A time in each hour, by the number of the hour.
+        self.hours: dict[int, int | None] = {}
+
+    def _value(self, field: Field, text: str) -> str | None:
+        """The JSON text of a field's value; None if the field is not written as it should be."""
+        if not text.startswith(field.before) or "\ufffd" in text or (field.last and not text.endswith("}")):
+            return None
+        return text[len(field.before) : -1 if field.last else None]
+
+    def time_of(self, text: Any) -> int | None:
+        """What time a field says, milliseconds since 1970 UTC; None if it is not written as it should be."""
+        value = self._value(self.time, text) if self.time else None
+        return rows.read_time(value[1:-1]) if value and _TIME.fullmatch(value) else None
+
+    def meet(self, frame: pl.DataFrame) -> list[tuple[Codes, int | None]]:
+        """The numbers of facts and hour of each line; `records` and `hours` know them afterwards."""
+        count = len(self._facts)
+        codes = [tuple(line) for line in frame.select(pl.col(self.told).to_physical()).iter_rows()]
+        found: list[tuple[Codes, int | None]]
+        found = [(line[:count], line[count] if self.time else None) for line in codes]
+        new = [
+            place
+            for place, (facts, hour) in enumerate(found)
+            if facts not in self.records or (hour is not None and hour not in self.hours)
+        ]
+        texts = frame[new].select(
+            *[pl.col(f.column).cast(pl.String) for f in self._facts], *(["t"] if self.time else [])
+        )
+        for place, told in zip(new, texts.iter_rows(), strict=True):
+            facts, hour = found[place]
+            if facts not in self.records:
+                self.records[facts] = self._record(told)
+            if self.time and hour is not None:
+                self.hours[hour] = self.time_of(told[-1])
+        return found
+
+    def meet_durations(self, codes: pl.Series) -> None:
+        """`spent` knows these afterwards, whether they are numbers or not."""
+        known, highest = self.spent.height, codes.max()
+        if self.duration is None or not isinstance(highest, int) or highest < known:
+            return
+        new = pl.select(pl.int_range(known, highest + 1, dtype=pl.UInt32).cat.to(self._spent)).to_series()
+        text = new.cast(pl.String)
+        value = text.str.slice(len(self.duration.before)).str.strip_suffix("}")
+        sound = text.str.contains(_pattern(self.duration, _DURATION)).alias("sound")
+        self.spent.vstack(
+            pl.DataFrame([sound, value.cast(pl.Float64, strict=False).alias("ms")]), in_place=True
+        )
+
+    def _record(self, told: tuple[str, ...]) -> dict[str, Any] | None:
+        out: dict[str, Any] = {}
+        for field, text in zip(self._facts, told, strict=False):
+            value = self._value(field, text)
+            if value is None:
+                return None
+            try:
+                out[field.name] = parse(value)
+            except (ValueError, RecursionError):
+                return None
+        return out
+
+    def frame(self, data: bytes) -> pl.DataFrame:
+        """One row for each line: its number, facts, time and duration, the bytes of its fields, and whether
+        fields that are not told one by one are sound.
+
+        Raises:
+            NotThisWay: for bytes that cannot be read as lines.
+        """
+        lines = pl.scan_csv(
+            data, has_header=False, quote_char=None, encoding=self._encoding, truncate_ragged_lines=True,
+            schema={field.column: pl.String for field in self.fields}, missing_columns="insert",
+            empty_string_is_null=False, row_index_name="row", glob=False,
+        )  # fmt: skip
+        try:
+            return lines.select(self._chosen).collect()
+        except pl.exceptions.PolarsError as error:
+            if self._encoding == "utf8-lossy":
+                raise NotThisWay from error
+        # It is the slower one, and not needed as long as all is well.
+        self._encoding = "utf8-lossy"
+        return self.frame(data)
+
+    def _choose(self) -> list[pl.Expr]:
+        chosen = [
+            pl.col("row"),
+            pl.sum_horizontal(*[pl.col(f.column).str.len_bytes() for f in self.fields]).alias("n"),
+            *[pl.col(f.column).cast(_category()) for f in self._facts],
+        ]
+        sound = [pl.col(self.fields[0].column).is_not_null()]
+        for field in self.fields:
+            text = pl.col(field.column)
+            begins = len(field.before.encode())
+            if field is self.time:
+                to_the_hour = text.cast(pl.Binary).bin.slice(0, begins + _TO_THE_HOUR).cast(pl.String)
+                chosen += [text.alias("t"), to_the_hour.cast(_category()).alias("hour")]
+                sound += self._minutes(text.cast(pl.Binary), begins, field.last)
+            elif field is self.duration:
+                chosen.append(text.cast(self._spent).alias("d"))
+            elif field not in self._facts:
+                sound.append(text.str.contains(_pattern(field, _SCALAR)))
+        return [*chosen, pl.all_horizontal(*sound).alias("ok")]
+
+    def _minutes(self, text: pl.Expr, begins: int, last: bool) -> list[pl.Expr]:
+        """That what follows the hour is written as in the row that was looked at, with other digits.
+
+        Eight characters are one number. Digits have the upper half 3, and keep it when 6 is added; what
+        stands above `9` does not. With 10 it is `5`, where the tens of minutes and seconds end.
+        """
+        shape = self._shape[_TO_THE_HOUR:] + ("}" if last else "")
+        zone = re.search(r"[Z+]", shape)
+        assert zone
+        begins += _TO_THE_HOUR
+        tests = [text.bin.size() == begins + len(shape)]
+        for at in sorted({*range(0, len(shape) - 7, 8), len(shape) - 8}):
+            mask = expected = added = digits = 0
+            for place, sign in enumerate(shape[at : at + 8], at):
+                digit = sign.isdigit() and place < zone.start()
+                mask = mask << 8 | (0xF0 if digit else 0xFF)
+                expected = expected << 8 | (0x30 if digit else ord(sign))
+                added = added << 8 | (0 if not digit else 10 if place in _TENS else 6)
+                digits = digits << 8 | (0xF0 if digit else 0)
+            word = text.bin.slice(begins + at, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big")
+            tests.append((word & _u64(mask)) == _u64(expected))
+            tests.append(((word + _u64(added)) & _u64(digits)) == _u64(expected & digits))
+        return tests
+
+
+def _open(data: bytes) -> bool:
+    return not data.endswith(b"\n")
+
+
+def _fields(line: str) -> tuple[Field, ...]:
+    """The fields of a line; none if it is not a row that comes apart at its commas."""
+    try:
+        value = parse(line)
+    except (ValueError, RecursionError):
+        return ()
+    parts = line.split(",")
+    found = [match for part in parts if (match := _FIELD.fullmatch(part))]
+    if not isinstance(value, dict) or value.keys() <= ERROR_KEYS or not len(parts) == len(found) <= _FIELDS:
+        return ()
+    names = [json.loads(match[2]) for match in found]
+    braces = [match[1].startswith("{") for match in found]
+    if names != list(value) or braces != [True] + [False] * (len(names) - 1) or not line.endswith("}"):
+        return ()
+    return tuple(
+        Field(name=name, column=f"c{i}", before=match[1], last=i == len(names) - 1)
+        for i, (name, match) in enumerate(zip(names, found, strict=True))
+    )
+
+
+def _u64(number: int) -> pl.Expr:
+    return pl.lit(number, pl.UInt64)
+
+
+def _category() -> pl.Categorical:
+    """Categories of their own: others of the process would make the numbers larger."""
+    return pl.Categorical(pl.Categories.random())
+
+
+def _pattern(field: Field, value: str) -> str:
+    return f"^{re.escape(field.before)}(?:{value}){'[}]' if field.last else ''}$"

@@ -1,0 +1,86 @@
+"""When a help desk counts as down, who asks whether it is back, and what else is asked of it meanwhile: nothing.
+
+A run of tries without any answer is no proof: one more question, which changes nothing, decides. While it is
+down one question an interval is all that is asked, by whichever worker comes first, and no effect uses up its
+tries. It is back with the first answer.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from cairnops.domain.delivery import Answer, Failure, Result
+from cairnops.domain.policy import DeliveryPolicy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outage:
+    """The last time a help desk was down; every worker goes by the same one."""
+
+    since: datetime
+    #: What the question whether it is there came to last: `ECONNREFUSED`, `HTTP_503`, …
+    error: str
+    #: When somebody may ask again, epoch milliseconds.
+    ask_ms: int
+    #: None while it lasts.
+    ended: datetime | None = None
+
+
+class Line(StrEnum):
+    """What may be asked of a help desk."""
+
+    #: Everything.
+    OPEN = "open"
+    #: Nothing before it is asked again.
+    DOWN = "down"
+    #: Whether it is there, by one worker.
+    ASK = "ask"
+
+
+def line(outage: Outage | None, now_ms: int) -> Line:
+    """How the line to a help desk stands."""
+    if outage is None or outage.ended is not None:
+        return Line.OPEN
+    return Line.DOWN if now_ms < outage.ask_ms else Line.ASK
+
+
+def silent(result: Result) -> bool:
+    """Whether a try says that nobody was there.
+
+    A refusal is an answer, and so is being told to ask less often (429). An answer nobody can read is none.
+    """
+    if result.answer in (Answer.OK, Answer.REJECT) or result.error_code == Failure.MALFORMED.value:
+        return False
+    code = result.error_code
+    return not code.startswith("HTTP_") or code.startswith("HTTP_5")
+
+
+def to_be_asked(run: int, policy: DeliveryPolicy, *, last: bool) -> bool:
+    """Whether, after so many silent tries in a row, the help desk is asked if it is there at all.
+
+    `last`: the effect in hand would end with this try, and nothing ends because a help desk was down.
+    """
+    return last or run >= policy.outage_after
+
+
+def begun(error: str, at: datetime, now_ms: int, policy: DeliveryPolicy) -> Outage:
+    """It did not answer: it is down from now on."""
+    return Outage(since=at, error=error, ask_ms=now_ms + policy.ask_again_ms)
+
+
+def lasting(outage: Outage, error: str, now_ms: int, policy: DeliveryPolicy) -> Outage:
+    """It was asked and is still down."""
+    return replace(outage, error=error or outage.error, ask_ms=now_ms + policy.ask_again_ms)
+
+
+def over(outage: Outage, at: datetime) -> Outage:
+    """It answered: it is back."""
+    return replace(outage, ended=at)
+
+
+def why(outage: Outage | None) -> str:
+    """Why nothing is sent, in a few words; empty when it is."""
+    if outage is None or outage.ended is not None:
+        return ""
+    error = f" ({outage.error})" if outage.error else ""
+    return f"the help desk has not answered since {outage.since:%H:%M} UTC{error}"
