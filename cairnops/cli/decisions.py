@@ -119,6 +119,12 @@ def show(
         wanted = {"number": int(decision) or -1}
     with opened(workspace) as w:
         found = w.ledger.decisions(**wanted)
+        for stone in () if found else w.retention.tombstones():
+            if decision in (stone.uid, str(stone.number)):
+                raise NotFound(
+                    f"Decision {stone.number} was removed by retention ({stone.actor}, {stone.at[:10]}).",
+                    hint=f"Its hash is in the log: cairnops ledger prove {stone.number}.",
+                )
         if not found:
             raise NotFound(f"There is no decision {decision}.", hint="cairnops decisions list --scope all")
         effects = w.ledger.deliveries(decision=found[0]["uid"])

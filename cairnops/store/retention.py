@@ -85,13 +85,6 @@ class SqlRetention:
         with reading(self._engine) as c:
             return buried(c)
 
-    def history(self) -> list[dict[str, object]]:
-        """Every retention there was: kind, until when, by whom and when, oldest first."""
-        r = t.retention.c
-        with reading(self._engine) as c:
-            rows = c.execute(select(r["kind", "until", "actor", "at"]).order_by(r.seq)).all()
-        return [dict(row._mapping) for row in rows]
-
 
 def buried(c: Connection) -> list[Tombstone]:
     """See `SqlRetention.tombstones`."""

@@ -199,3 +199,10 @@ def test_a_moved_ledger_opens_where_it_is(database: Any, target: Any, worked: Sq
     with reading(again) as c:
         assert c.execute(t.meta.select()).all() == [("schema", str(t.SCHEMA_VERSION))]
     again.dispose()
+
+
+def test_a_server_has_a_clock_of_its_own(database: Any) -> None:
+    told = upkeep.clock_ms(database.engine)
+    assert (told is None) is (database.kind == "sqlite")
+    if told is not None:
+        assert abs(told / 1000 - datetime.now(UTC).timestamp()) < 60

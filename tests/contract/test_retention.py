@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,6 +155,19 @@ def test_it_is_on_record_in_the_same_transaction(worked: Any) -> None:
     assert [row[3] for row in worked.rows("retention")] == [events[0]["seq"]] * 3
     told = [e["kind"] for e in SqlLedger(worked.engine).events()]
     assert "ledger.sealed" in told, "who sealed is known for good"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_is_left_moves_with_its_tombstones(
+    worked: Any, kind: str, another: Callable[[str, Path], Any], tmp_path: Path
+) -> None:
+    SqlRetention(worked.engine).apply(UNTIL, ADA, LATER)
+    with another(kind, tmp_path / "target") as target:
+        upkeep.move(worked.engine, target.engine)
+        assert check(target) == []
+        assert target.rows("tombstone") == worked.rows("tombstone")
+        with pytest.raises(WorkspaceError, match="can only be read"):
+            SqlRetention(worked.engine).apply(UNTIL, ADA, LATER)
 
 
 def test_another_plan_by_now_removes_nothing(worked: Any) -> None:

@@ -76,6 +76,8 @@ def test_what_is_left_is_proved_against_what_was_signed_before(kept: Path, tmp_p
     record = tmp_path / "101.ndjson"
     record.write_text(before.read_text().splitlines(keepends=True)[0])
     assert cli("ledger", "verify", record, "--proof", tmp_path / "101.tlog-proof", "--key", key).code == 0
+    told = cli("decisions", "show", "101", "-w", kept)
+    assert told.code == 2 and "Decision 101 was removed by retention (ada@shop.example, " in told.err
     gone = cli("ledger", "prove", "101", "--record", tmp_path / "x", "-w", kept)
     assert gone.code == 2 and "Retention has removed the record" in gone.err
     # An export of today is a part of the log, and says so under the log's signature.
