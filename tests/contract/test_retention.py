@@ -20,7 +20,7 @@ from cairnops.domain.requests import Action, FollowUp, Request
 from cairnops.errors import WorkspaceError
 from cairnops.store import tables as t
 from cairnops.store import upkeep
-from cairnops.store.engine import writing
+from cairnops.store.engine import reading, writing
 from cairnops.store.keys import Signing
 from cairnops.store.ledger import SqlLedger
 from cairnops.store.outbox import SqlOutbox
@@ -79,7 +79,9 @@ def numbers(database: Any) -> list[int]:
 
 
 def check(database: Any) -> list[str]:
-    return [finding for one in upkeep.check(database.engine) for finding in one["findings"]]
+    """What `db check` finds in the rows."""
+    with reading(database.engine) as c:
+        return [*upkeep._altered(c), *upkeep._forked(c), *upkeep._orphans(c), *upkeep._unburied(c)]
 
 
 # What goes
@@ -107,7 +109,7 @@ def test_what_is_sealed_and_delivered_goes_and_the_log_holds(worked: Any) -> Non
     leaves, indexes = seals.leaves(4), seals.indexes()
     SqlRetention(worked.engine).apply(UNTIL, ADA, LATER)
     assert numbers(worked) == [104, 105]
-    assert check(worked) == []
+    assert [one["findings"] for one in upkeep.check(worked.engine) if not one["ok"]] == []
     assert (seals.leaves(4), seals.indexes()) == (leaves, indexes)
     stones = SqlRetention(worked.engine).tombstones()
     assert [(s.number, s.leaf_hash, s.actor) for s in stones] == [
@@ -432,12 +434,13 @@ def test_tables_of_ones_own_let_nothing_go(postgresql: Any) -> None:
 )  # fmt: skip
 def test_a_tombstone_that_lies_is_found(worked: Any, tamper: str, said: str) -> None:
     SqlRetention(worked.engine).apply(UNTIL, ADA, LATER)
-    assert check(worked) == []
+    tampered = ("tombstone", "retention", "event", "decision")
     with worked.bare() as connection:
         for name, table in connection.execute(worked.every_trigger).fetchall():
-            connection.execute(f"DROP TRIGGER {name}" + (f" ON {table}" if table else ""))
+            if name.startswith(tampered):
+                connection.execute(f"DROP TRIGGER {name}" + (f" ON {table}" if table else ""))
         connection.execute(tamper)
-    found = [one for one in check(worked) if "trigger" not in one]
+    found = check(worked)
     assert any(said in finding for finding in found), found
 
 
