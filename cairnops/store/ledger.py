@@ -57,12 +57,15 @@ class SqlLedger:
             if row is None:
                 raise _unknown(conversation)
             # Shown on another conversation, it was not shown here.
-            shown = c.execute(
-                select(t.suggestion.c.body).where(
-                    t.suggestion.c.uid == suggestion, t.suggestion.c.conversation_id == conversation
-                )
-            ).scalar()
-            prior = c.execute(select(t.request).where(t.request.c.key == key)).first()
+            shown = (
+                suggestion
+                and c.execute(
+                    select(t.suggestion.c.body).where(
+                        t.suggestion.c.uid == suggestion, t.suggestion.c.conversation_id == conversation
+                    )
+                ).scalar()
+            )
+            prior = c.execute(select(t.request).where(t.request.c.key == key)).first() if key else None
             made = c.execute(
                 select(t.decision.c["uid", "number", "action", "actor", "at"])
                 .where(t.decision.c.conversation_id == conversation, t.decision.c.scope == "ops")
@@ -74,7 +77,7 @@ class SqlLedger:
                 .order_by(t.follow_up.c.seq)
             ).all()
             # A private note that was lost is no reason to act again; what the customer or the queue sees is.
-            undelivered = set(
+            undelivered = made and set(
                 c.execute(
                     select(t.effect.c.decision_uid).where(
                         t.effect.c.conversation_id == conversation,
@@ -90,9 +93,12 @@ class SqlLedger:
                     t.breach.c.customer_key == row.customer_key, t.breach.c.conversation_id != conversation
                 )
             ).scalars()
-            within = c.execute(
-                select(t.session.c["started_at", "state"]).where(t.session.c.name == session)
-            ).first()
+            within = (
+                session
+                and c.execute(
+                    select(t.session.c["started_at", "state"]).where(t.session.c.name == session)
+                ).first()
+            )
             claim = c.execute(select(t.claim).where(t.claim.c.conversation_id == conversation)).first()
             return Facts(
                 conversation=codec.read(Conversation, json.loads(row.body)),
@@ -116,7 +122,7 @@ class SqlLedger:
                 ),
                 other_breaches=tuple(codec.moment(b) for b in breaches),
                 session_started_at=codec.moment(within.started_at) if within else None,
-                session_closed=within is not None and within.state == "closed",
+                session_closed=bool(within) and within.state == "closed",
                 claim=held(claim) if claim else None,
                 prior=Prior(
                     fingerprint=prior.fingerprint,

@@ -252,9 +252,9 @@ def _without_times(value: Any) -> Any:
 
 
 def test_two_fresh_workspaces_give_the_same_data(cli: Any, tmp_path: Path) -> None:
-    first, second = (
-        json.loads(cli("dryrun", "run", "B", "-w", tmp_path / name, "--json").out) for name in ("one", "two")
-    )
+    ran = [cli("dryrun", "run", "B", "-w", tmp_path / name, "--json") for name in ("one", "two")]
+    assert [done.code for done in ran] == [0, 0], [done.err for done in ran]
+    first, second = (json.loads(done.out) for done in ran)
     assert _without_times(first) == _without_times(second)
     assert first["scenarios"][0]["deliveries"][0]["durationMs"] is not None
 

@@ -29,10 +29,12 @@ from cairnops.store.outbox import SqlOutbox
 TOKEN = "t0ken"
 T0 = datetime(2025, 10, 16, 17, 0, tzinfo=UTC)
 ALEX = Actor(email="alex@shop.example")
-#: A second is not waited for: what takes 0.4 s is late here.
-POLICY = DeliveryPolicy(max_attempts=3, timeout_ms=400, settle_ms=300, backoff_ms=5)
+#: A second is not waited for: what takes 0.8 s is late here.
+POLICY = DeliveryPolicy(max_attempts=3, timeout_ms=800, settle_ms=400, backoff_ms=5)
+#: Where no single outcome is asked for, and nobody minds a machine that stands still for a while.
+HASTY = replace(POLICY, timeout_ms=400, settle_ms=300)
 #: Sure to land after the deadline and before the look-up.
-LATE_MS = 550
+LATE_MS = 1000
 
 DRAFTS = {
     EffectKind.REPLY: {"text": "Hi Alex, **not** bold.\n=1+1"},
@@ -246,7 +248,7 @@ def mixed(bench: Bench, seed: int, percent: int) -> None:
     bench.faults(
         {
             "random": {"rate_percent": percent, "seed": seed, "actions": MIX},
-            "delay_ms": LATE_MS,
+            "delay_ms": 550,
             "retry_after_s": 0,
         }
     )
@@ -257,7 +259,7 @@ def test_a_seeded_mix_of_faults_on_every_call(bench: Bench, seed: int, percent: 
     for key in range(100, 116):
         bench.put(key, *KINDS)
     mixed(bench, seed, percent)
-    assert bench.drain(workers=10) == 80
+    assert bench.drain(HASTY, workers=10) == 80
     struck = Counter(r["fault"] for r in bench.simulator.requests())
     print(
         f"seed {seed}: {dict(bench.judged())}, struck {sum(struck.values()) - struck['']} of {sum(struck.values())}"
