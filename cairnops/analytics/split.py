@@ -27,11 +27,13 @@ _LEFT = 10
 _FIELD = re.compile(r'(\{?[ \t]*("[^"\\\x00-\x1f]*")[ \t]*:[ \t]*)(\S.*)', re.DOTALL)
 _SCALAR = r'"[^"\\\x00-\x1f\x{FFFD}]*"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null'
 _DURATION = r"(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,17})?|null"
-_TIME = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(?:\d{3}|\d{6}))?(?:Z|\+00:00)"')
+_TIME = re.compile(
+    r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(?P<fraction>\d{3}|\d{6}))?(?P<zone>Z|\+00:00)"', re.ASCII
+)
+#: All characters but those of the fraction and the zone; that there is such a day and hour is asked once an hour.
+_MOMENT = '"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-5][0-9]:[0-5][0-9]'
 #: Characters of a time, its quotation mark included, up to the hour.
 _TO_THE_HOUR = 14
-#: Where the tens of minutes and of seconds stand behind the hour.
-_TENS = (1, 4)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,11 +205,15 @@ class Split:
         self.told = [field.column for field in self._facts] + ["hour"] * len(times)
         if not self._facts:
             raise NotThisWay
-        self._shape = ""
+        self._moment = ""
         if self.time:
-            self._shape = self._value(self.time, shown.split(",")[self.fields.index(self.time)]) or ""
-            if not _TIME.fullmatch(self._shape):
+            value = self._value(self.time, shown.split(",")[self.fields.index(self.time)])
+            form = _TIME.fullmatch(value or "")
+            if not form:
                 raise NotThisWay
+            # All of one form: then their order as text is that of the times.
+            fraction = f"[.][0-9]{{{len(form['fraction'])}}}" if form["fraction"] else ""
+            self._moment = f'{_MOMENT}{fraction}{re.escape(form["zone"])}"'
         self._spent = _category()
         #: What the durations met so far are in milliseconds, by the number of their text: null where it is null.
         self.spent = pl.DataFrame(schema={"sound": pl.Boolean, "ms": pl.Float64})
@@ -310,36 +316,12 @@ class Split:
             if field is self.time:
                 to_the_hour = text.cast(pl.Binary).bin.slice(0, begins + _TO_THE_HOUR).cast(pl.String)
                 chosen += [text.alias("t"), to_the_hour.cast(_category()).alias("hour")]
-                sound += self._minutes(text.cast(pl.Binary), begins, field.last)
+                sound.append(text.str.contains(_pattern(field, self._moment)))
             elif field is self.duration:
                 chosen.append(text.cast(self._spent).alias("d"))
             elif field not in self._facts:
                 sound.append(text.str.contains(_pattern(field, _SCALAR)))
         return [*chosen, pl.all_horizontal(*sound).alias("ok")]
-
-    def _minutes(self, text: pl.Expr, begins: int, last: bool) -> list[pl.Expr]:
-        """That what follows the hour is written as in the row that was looked at, with other digits.
-
-        Eight characters are one number. Digits have the upper half 3, and keep it when 6 is added; what
-        stands above `9` does not. With 10 it is `5`, where the tens of minutes and seconds end.
-        """
-        shape = self._shape[_TO_THE_HOUR:] + ("}" if last else "")
-        zone = re.search(r"[Z+]", shape)
-        assert zone
-        begins += _TO_THE_HOUR
-        tests = [text.bin.size() == begins + len(shape)]
-        for at in sorted({*range(0, len(shape) - 7, 8), len(shape) - 8}):
-            mask = expected = added = digits = 0
-            for place, sign in enumerate(shape[at : at + 8], at):
-                digit = sign.isdigit() and place < zone.start()
-                mask = mask << 8 | (0xF0 if digit else 0xFF)
-                expected = expected << 8 | (0x30 if digit else ord(sign))
-                added = added << 8 | (0 if not digit else 10 if place in _TENS else 6)
-                digits = digits << 8 | (0xF0 if digit else 0)
-            word = text.bin.slice(begins + at, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big")
-            tests.append((word & _u64(mask)) == _u64(expected))
-            tests.append(((word + _u64(added)) & _u64(digits)) == _u64(expected & digits))
-        return tests
 
 
 def _open(data: bytes) -> bool:
@@ -364,10 +346,6 @@ def _fields(line: str) -> tuple[Field, ...]:
         Field(name=name, column=f"c{i}", before=match[1], last=i == len(names) - 1)
         for i, (name, match) in enumerate(zip(names, found, strict=True))
     )
-
-
-def _u64(number: int) -> pl.Expr:
-    return pl.lit(number, pl.UInt64)
 
 
 def _category() -> pl.Categorical:

@@ -1,7 +1,8 @@
 """What an export amounts to: how much failed, how long it took, whether that is an alert, and on what it rests.
 
 Small files are read line by line with the standard library alone, which is also the yardstick; large
-ones by a database engine that has to agree with it to the last printed digit.
+ones are taken apart at their commas if their rows are written alike, else read by a database engine.
+Both have to agree with it to the last printed digit.
 """
 
 import os
@@ -43,7 +44,8 @@ def summarize(
     is read here.
 
     `engine` says who reads: the standard library, the database engine, or whichever is quicker for the
-    file's size. The figures are the same; the legacy dialects always read line by line.
+    file's size and for how alike its rows are written. The figures are the same; the legacy dialects
+    always read line by line.
 
     Ties: in our own breakdowns equal counts stand in the order of their names; the legacy analyser
     kept the order of first appearance, and so does its dialect.
@@ -112,7 +114,7 @@ def _ours(
             )
         return converted[0].summary(converted[1], alerts)
     if isinstance(source, str | Path) and (engine == "duckdb" or (engine == "auto" and is_large(source))):
-        large = _tally_large(Path(source), measures)
+        large = _tally_large(Path(source), measures, engine)
         if large is not None:
             return large[0].summary(large[1], alerts)
     reading = read_lines(source)
@@ -126,16 +128,16 @@ def _ours(
     return tally.summary(reading.export, alerts)
 
 
-def _tally_large(path: Path, measures: MeasurePolicy) -> tuple[Tally, Export] | None:
+def _tally_large(path: Path, measures: MeasurePolicy, engine: Engine) -> tuple[Tally, Export] | None:
     # Each costs a tenth of a second to load, so only who needs it does.
-    from cairnops.analytics.quick import tally_alike
+    if engine == "auto":
+        from cairnops.analytics.quick import tally_alike
 
-    found = tally_alike(path, measures)
-    if found is None:
-        from cairnops.analytics.engine import tally_large
+        if alike := tally_alike(path, measures):
+            return alike
+    from cairnops.analytics.engine import tally_large
 
-        found = tally_large(path, measures)
-    return found
+    return tally_large(path, measures)
 
 
 def is_large(path: str | Path) -> bool:

@@ -335,6 +335,16 @@ def test_rows_that_do_not_come_apart_are_read_another_way(tmp_path, line):
     agree(path)
 
 
+def test_a_large_file_needs_no_database_if_its_rows_are_written_alike(tmp_path, monkeypatch):
+    def no(*_: object, **__: object) -> None:
+        raise AssertionError("the database engine was asked")
+
+    path = tmp_path / "e.ndjson"
+    synthetic.make(path, rows=20_000, seed=3)
+    monkeypatch.setattr(engine, "tally_large", no)
+    assert figures(path, "auto") == figures(path, "python")
+
+
 def test_the_engine_keeps_the_order_of_the_lines(tmp_path):
     path = tmp_path / "e.ndjson"
     synthetic.make(path, rows=300_000, seed=2)
