@@ -23,6 +23,7 @@ from cairnops.domain.policy import DeliveryPolicy
 from cairnops.domain.requests import Action, Request
 from cairnops.domain.stale import Mark, Seen
 from cairnops.errors import RemoteError
+from cairnops.store import tables as t
 from cairnops.store.jobs import SqlJobs
 from cairnops.store.ledger import SqlLedger
 from cairnops.store.outages import SqlOutages
@@ -393,7 +394,8 @@ def test_how_it_stood_is_written_beside_the_effect_and_nowhere_else(
     database: Any, decide: Any, ledger: SqlLedger
 ) -> None:
     uid = decide()
-    rows = {row[1]: row for row in database.rows("effect")}
-    seen = json.loads(rows[uid][-1])
+    names = [column.name for column in t.effect.columns]
+    rows = [dict(zip(names, row, strict=True)) for row in database.rows("effect")]
+    (seen,) = [json.loads(row["seen"]) for row in rows if row["uid"] == uid]
     assert seen["status"] == "open" and seen["customer"]["id"] == "1011"
     assert "seen" not in ledger.decisions()[0]
