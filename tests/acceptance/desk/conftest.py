@@ -26,7 +26,7 @@ SAM = Actor(email="sam.roe@practice.example")
 MORGAN = Actor(email="morgan.patel@practice.example", role=Role.LEAD)
 
 # A busy machine is no failure; nothing here is timed.
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 
 _ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
