@@ -211,6 +211,8 @@ class Storm:
     def kill_one(self) -> None:
         """Kill the oldest worker at a random instant of its work."""
         while not (begun := self._begun()):
+            # On a full disk they end before they have begun.
+            self.keep(max(1, len(self.workers)))
             time.sleep(0.02)
         pid = min(begun, key=self.workers.__getitem__)
         time.sleep(self.dice.uniform(0.0, 0.4))
