@@ -23,7 +23,7 @@ SETTLED = "[data-testid=stApp][data-test-script-state=notRunning][data-test-conn
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb"]
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=60_000)
 
 
 # Not for longer than a module: Playwright keeps a loop running, beside which no other test of the process could

@@ -24,11 +24,11 @@ def open_case(page: Page, customer: str) -> Locator:
 
 
 def toasted(page: Page, text: str) -> None:
-    expect(page.get_by_test_id("toast").filter(has_text=text)).to_be_visible(timeout=15_000)
+    expect(page.get_by_test_id("toast").filter(has_text=text)).to_be_visible()
 
 
 def receipt(page: Page, says: str) -> None:
-    expect(page.locator(".st-key-receipts").get_by_text(says)).to_be_visible(timeout=15_000)
+    expect(page.locator(".st-key-receipts").get_by_text(says)).to_be_visible()
 
 
 def test_the_four_scenarios_are_worked_by_hand(workspace: Path, visit: Visit) -> None:

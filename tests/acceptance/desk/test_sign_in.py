@@ -81,15 +81,13 @@ def test_the_claims_say_who_acts_whatever_the_address_says(
     page.get_by_role("row", name="Alex Rivera").get_by_role("button").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Approve & send").click()
-    expect(page.get_by_test_id("toast").filter(has_text="Reply sent to Alex Rivera")).to_be_visible(
-        timeout=15_000
-    )
+    expect(page.get_by_test_id("toast").filter(has_text="Reply sent to Alex Rivera")).to_be_visible()
     with Workspace.open(Path(desk.log.with_suffix("")), Settings()) as w:
         (made,) = w.ledger.decisions(scope="ops")
     assert made["actor"] == {"email": "alex.kim@practice.example", "role": "operator"}
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("button", name="End session").click()
-    expect(page.get_by_role("button", name="Sign in")).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
 
 
 def test_a_reader_sees_decisions_and_cannot_act(desk: Desk, chromium: Browser) -> None:
