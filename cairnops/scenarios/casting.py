@@ -1,6 +1,7 @@
 """How a scenario is put on a conversation of its own: its world, its history, its flags, the AI's text."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from cairnops.desk.desk import Desk
 from cairnops.domain.conversations import Actor, Author, Conversation, Message, Status, StatusChange
 from cairnops.domain.requests import Flags
 from cairnops.domain.suggestions import AiDraft
+from cairnops.errors import RemoteError
 from cairnops.scenarios.model import Scenario
 from cairnops.scenarios.sessions import flag_caps
 from cairnops.workspace import Workspace
@@ -66,6 +68,22 @@ def draft(scenario: Scenario, start: datetime) -> AiDraft | None:
     )
 
 
+async def read(client: ChatwootClient, conversation: str) -> Conversation:
+    """A conversation of the simulator as it stands.
+
+    It is in this very process, and answers late when the machine stands still for a while: reading it again harms
+    nothing, and a rehearsal must not break off over it.
+
+    Raises:
+        NotFound: when it is not there.
+        RemoteError: when it cannot be read, four times over.
+    """
+    for _ in range(3):
+        with suppress(RemoteError):
+            return await client.conversation(conversation)
+    return await client.conversation(conversation)
+
+
 async def place(
     admin: SimulatorAdmin,
     client: ChatwootClient,
@@ -84,7 +102,7 @@ async def place(
     for before in _earlier(scenario, start):
         if not await admin.has(before.id):
             await admin.seed(before)
-        desk.observe(await client.conversation(before.id), actor)
+        desk.observe(await read(client, before.id), actor)
     faults = [f.fault(int(conversation)) for f in scenario.world.faults]
     await admin.seed(scenario.conversation(start), faults)
 

@@ -159,7 +159,7 @@ async def _seed(
     desk = workspace.desk(lambda: at, casting.flags(workspace, mine, session.flags))
     await casting.place(admin, client, desk, mine, start, actor)
     if workspace.ledger.conversation(conversation) is None:
-        desk.observe(await client.conversation(conversation), actor)
+        desk.observe(await casting.read(client, conversation), actor)
     workspace.sessions.record(
         Entry(
             kind="scenario.seeded",
@@ -286,7 +286,7 @@ async def play_cue(
     if cue.kind == "customer":
         await _simulator(admin).customer_says(seeded.conversation, cue.text, at, key)
         desk = workspace.desk(lambda: at)
-        desk.observe(await client.conversation(seeded.conversation), actor)
+        desk.observe(await casting.read(client, seeded.conversation), actor)
     workspace.sessions.record(
         Entry(
             kind="cue.played",
@@ -351,7 +351,7 @@ async def finish(
             f"Something decided about conversation {seeded.conversation} is still on its way.",
             hint="Wait until it is delivered or has failed, then finish again.",
         )
-    found = await client.conversation(seeded.conversation)
+    found = await casting.read(client, seeded.conversation)
     result = read_back(workspace, session.name, scenario, operator, found, seeded.at, scripted=False)
     points = debriefs.points(scenario, result.done, result.score)
     workspace.sessions.ran(

@@ -147,7 +147,7 @@ class Runner:
         return stage
 
     async def _refresh(self, stage: _Stage) -> Conversation:
-        found = await self._client.conversation(stage.conversation)
+        found = await casting.read(self._client, stage.conversation)
         stage.desk.observe(found, self._operator)
         return found
 

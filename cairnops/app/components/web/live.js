@@ -3,16 +3,23 @@ const LOST_AFTER_MS = 3000;
 const AGAIN_MS = 2000;
 const BUSY = ["initial", "running", "rerunRequested", "stopRequested"];
 
+const running = () => BUSY.includes(document.querySelector("[data-testid=stApp]")?.dataset.testScriptState);
+
 // What is sent while a page is being turned carries the name of the one before, and turns it back.
-// The click comes before the page says that it is running.
+// The click comes before the page says that it is running; a page that never does is not waited for longer.
 const TURNING_MS = 1000;
 let turned = -Infinity;
+const turning = new MutationObserver(() => {
+  if (!running()) return;
+  turned = -Infinity;
+  turning.disconnect();
+});
 const turns = (event) => {
-  if (event.target.closest?.("a[data-testid=stSidebarNavLink], [data-testid=stPageLink] a")) turned = performance.now();
+  if (!event.target.closest?.("a[data-testid=stSidebarNavLink], [data-testid=stPageLink] a")) return;
+  turned = performance.now();
+  turning.observe(document.querySelector("[data-testid=stApp]"), { attributeFilter: ["data-test-script-state"] });
 };
-const busy = () =>
-  performance.now() - turned < TURNING_MS ||
-  BUSY.includes(document.querySelector("[data-testid=stApp]")?.dataset.testScriptState);
+const busy = () => performance.now() - turned < TURNING_MS || running();
 
 export default function ({ parentElement, data, setTriggerValue }) {
   const node = root(parentElement, "co-live", (made) => {
