@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -34,7 +35,9 @@ def _open_all(folder: str, gate: Barrier, rounds: int, said: "multiprocessing.Qu
         raise
 
 
-def test_eight_processes_open_a_fresh_file_at_once(tmp_path: Path) -> None:
+def test_eight_processes_open_a_fresh_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Streamlit's AppTest leaves its script behind as the main module, and a spawned process would run it.
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     spawn = multiprocessing.get_context("spawn")
     gate, said = spawn.Barrier(PROCESSES), spawn.Queue()
     started = [
