@@ -313,7 +313,7 @@ class Runner:
     # What came of it, from the ledger and the help desk, not from memory.
 
     async def _judge(self, stage: _Stage) -> Result:
-        found = await self._client.conversation(stage.conversation)
+        found = await casting.read(self._client, stage.conversation)
         result = read_back(
             self._workspace, self._session.name, stage.scenario, self._operator, found, stage.start
         )

@@ -196,6 +196,7 @@ def test_an_escalation_has_a_reason_a_target_and_a_note(workspace: Path, visit: 
         page = visit(desk, ALEX, "thursday")
         dialog = open_case(page, "Taylor Morgan")
         dialog.get_by_role("button", name="Escalate").click()
+        expect(dialog.get_by_role("button", name="Back")).to_be_visible()
         dialog.get_by_role("button", name="Escalate").click()
         # Without a note the desk refuses, says why, and keeps the form.
         toasted(page, "note")
