@@ -23,7 +23,10 @@ play:
 	@$(ALONE) $(CAIRNOPS) decisions summary fixtures/exports/decision_sync_sample.ndjson --workspace $(WORKSPACE); \
 		code=$$?; [ $$code -ne 2 ] && [ $$code -le 3 ]
 	@echo
-	@echo "Results are in $(WORKSPACE)/artifacts/demo. Next: $(CAIRNOPS) app (the desk in a browser) · $(CAIRNOPS) worksheet demo · $(CAIRNOPS) --help"
+	@echo "Results are in $(WORKSPACE)/artifacts/demo. Next:"
+	@echo "  $(CAIRNOPS) app              the desk, in a browser"
+	@echo "  $(CAIRNOPS) worksheet demo   what the scribe would have written"
+	@echo "  $(CAIRNOPS) --help           everything else"
 
 test: $(VENV)/test.stamp $(VENV)/browser.stamp $(VENV)/node.stamp lint
 	@echo "== Tests"

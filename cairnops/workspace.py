@@ -14,7 +14,8 @@ from cairnops.desk.desk import Desk
 from cairnops.domain.policy import PROFILES, Policy
 from cairnops.domain.requests import Flags
 from cairnops.errors import WorkspaceError
-from cairnops.settings import PolicyInForce, Settings, listed, load_policy
+from cairnops.policy_file import PolicyInForce, load_policy
+from cairnops.settings import Settings, listed
 from cairnops.store.claims import SqlClaims
 from cairnops.store.drafts import SqlDrafts
 from cairnops.store.engine import open_database, place

@@ -147,7 +147,7 @@ def look(settings: "Settings", root: "Path") -> "tuple[list[Line], str]":
     from cairnops.connectors.chatwoot.client import ChatwootClient
     from cairnops.connectors.checks import Line, blocked
     from cairnops.errors import CairnError
-    from cairnops.settings import load_policy
+    from cairnops.policy_file import load_policy
     from cairnops.workspace import reads
 
     base = settings["CHATWOOT_BASE_URL"]

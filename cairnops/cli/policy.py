@@ -76,7 +76,8 @@ def diff(
     from cairnops import codec
     from cairnops.domain import policy as policies
     from cairnops.errors import PolicyError
-    from cairnops.settings import Settings, load_policy
+    from cairnops.policy_file import load_policy
+    from cairnops.settings import Settings
 
     with opened(workspace) as w:
         mine = w.policy
@@ -132,7 +133,8 @@ def check(
     """
     from cairnops import codec
     from cairnops.errors import PolicyError
-    from cairnops.settings import Settings, load_policy
+    from cairnops.policy_file import load_policy
+    from cairnops.settings import Settings
 
     if file is None:
         with opened(workspace) as w:

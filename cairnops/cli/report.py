@@ -215,7 +215,8 @@ def chosen_policy(given: str, workspace: Path | None) -> "Policy":
     """
     from cairnops.domain import policy as policies
     from cairnops.errors import PolicyError
-    from cairnops.settings import Settings, load_policy
+    from cairnops.policy_file import load_policy
+    from cairnops.settings import Settings
 
     if not given:
         return load_policy(_root(workspace) / "policy.yaml", Settings()).policy

@@ -58,7 +58,8 @@ def show_summary(
     from cairnops.analytics import summary
     from cairnops.domain import policy as policies
     from cairnops.errors import InputError
-    from cairnops.settings import Settings, load_policy
+    from cairnops.policy_file import load_policy
+    from cairnops.settings import Settings
 
     if tool and profile != "parity":
         raise InputError("--tool chooses a legacy tool.", hint="Add --profile parity.")

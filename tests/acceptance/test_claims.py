@@ -8,8 +8,6 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from cairnops.domain.conversations import Actor
 from cairnops.settings import Settings
 from cairnops.store.claims import Taken
@@ -88,7 +86,6 @@ def _hold(root: str, ready: Any) -> None:
         signal.pause()
 
 
-@pytest.mark.skipif(not hasattr(signal, "pause"), reason="needs POSIX signals")
 def test_a_process_that_is_killed_lets_go_when_its_lease_ends(tmp_path: Path) -> None:
     root = tmp_path / "w"
     with Workspace.open(root, Settings({})) as w:

@@ -305,3 +305,25 @@ def approve() -> Callable[..., Request]:
         return Request(**(fields | over))
 
     return made
+
+
+@pytest.fixture
+def note(ledger: SqlLedger, desk_on: Callable[..., Desk]) -> Callable[[str], str]:
+    """Commit one effect for a conversation; returns its uid."""
+    desk = desk_on(ledger, "101", "102", "103")
+    made: list[str] = []
+
+    def committed(conversation: str = "101") -> str:
+        made.append(conversation)
+        desk.submit(
+            Request(
+                action=Action.NOTE,
+                conversation=conversation,
+                actor=ALEX,
+                key=f"n{len(made)}",
+                note=f"note {len(made)}",
+            )
+        )
+        return str(ledger.deliveries(conversation=conversation)[-1]["uid"])
+
+    return committed

@@ -16,7 +16,7 @@ from cairnops.domain.conversations import Actor, Role
 from cairnops.domain.delivery import Answer, Claim, Effect, FinalStatus, Found, Result
 from cairnops.domain.jobs import Job, JobState
 from cairnops.domain.policy import DeliveryPolicy
-from cairnops.domain.requests import Action, Request
+from cairnops.domain.requests import Request
 from cairnops.errors import CairnError, NotFound
 from cairnops.store import tables as t
 from cairnops.store.engine import writing
@@ -36,28 +36,6 @@ LIMITED = Result(answer=Answer.RETRY, error_code="HTTP_429")
 @pytest.fixture
 def jobs(database: Any) -> SqlJobs:
     return SqlJobs(database.engine)
-
-
-@pytest.fixture
-def note(ledger: SqlLedger, desk_on: Callable[..., Desk]) -> Callable[[str], str]:
-    """Commit one effect for a conversation; returns its uid."""
-    desk = desk_on(ledger, "101", "102", "103")
-    made: list[str] = []
-
-    def committed(conversation: str = "101") -> str:
-        made.append(conversation)
-        desk.submit(
-            Request(
-                action=Action.NOTE,
-                conversation=conversation,
-                actor=Actor(email="alex@shop.example"),
-                key=f"n{len(made)}",
-                note=f"note {len(made)}",
-            )
-        )
-        return str(ledger.deliveries(conversation=conversation)[-1]["uid"])
-
-    return committed
 
 
 def claim(outbox: SqlOutbox, now: int = NOW, **pace: int) -> Claim | None:

@@ -27,7 +27,6 @@ from cairnops.domain.delivery import (
     lease_ms,
 )
 from cairnops.domain.policy import DeliveryPolicy
-from cairnops.domain.requests import Action, Request
 from cairnops.store import tables as t
 from cairnops.store.engine import writing
 from cairnops.store.ledger import SqlLedger
@@ -38,27 +37,6 @@ OK = Result(answer=Answer.OK)
 LIMITED = Result(answer=Answer.RETRY, error_code="HTTP_429")
 SILENT = Result(answer=Answer.UNKNOWN, error_code="ETIMEDOUT")
 LEASE = 800
-
-
-@pytest.fixture
-def note(ledger: SqlLedger, desk_on: Callable[..., Desk]) -> Callable[[str], None]:
-    """Commit one effect for a conversation."""
-    desk = desk_on(ledger, "101", "102", "103")
-    made: list[str] = []
-
-    def committed(conversation: str = "101") -> None:
-        made.append(conversation)
-        desk.submit(
-            Request(
-                action=Action.NOTE,
-                conversation=conversation,
-                actor=Actor(email="alex@shop.example"),
-                key=f"n{len(made)}",
-                note=f"note {len(made)}",
-            )
-        )
-
-    return committed
 
 
 def taken(outbox: SqlOutbox, owner: str, now: int, lease: int = LEASE) -> Claim:

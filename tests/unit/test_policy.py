@@ -11,7 +11,8 @@ from cairnops.domain.conversations import Role
 from cairnops.domain.policy import Overridable, Policy, RefundTier
 from cairnops.domain.rules import Severity
 from cairnops.errors import PolicyError
-from cairnops.settings import PolicyInForce, Settings, load_policy
+from cairnops.policy_file import PolicyInForce, load_policy
+from cairnops.settings import Settings
 
 DRY_RUN, PARITY, PILOT = (policies.profile(name) for name in policies.PROFILES)
 
