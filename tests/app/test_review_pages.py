@@ -275,6 +275,14 @@ def test_a_sealed_decision_comes_with_a_proof_a_stranger_can_check(desk: Room) -
     assert at.get("download_button")
 
 
+def test_filters_that_are_hidden_are_counted_and_hold(desk: Room) -> None:
+    at = opened("decisions", "q@practice.example:qa", _decisions_scope="build", _decisions_edited="unchanged")
+    (more,) = at.get("popover")
+    assert more.proto.popover.label == "More filters (2)"
+    assert [s.value for s in at.selectbox if s.label in ("Scope", "Suggestion")] == ["unchanged", "build"]
+    assert not drawn(at, "data_table")[0]["rows"]
+
+
 def test_a_decision_nobody_made_is_not_found(desk: Room) -> None:
     assert "There is no decision 7" in told(opened("decisions", "q@practice.example:qa", _param_decision="7"))
 

@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -169,28 +170,39 @@ def _wanted(every: tuple[views.Row, ...]) -> Wanted:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             session = _select("Session", there.sessions, key="_decisions_session", start=shell.focus())
             who = _select("By", there.people, key="_decisions_who")
-            action = _select("Action", there.actions, key="_decisions_action", named=views.action_name)
             delivery = _select(
                 "Delivery",
                 [key or "none" for key in DELIVERY],
                 key="_decisions_delivery",
                 named=lambda key: DELIVERY[key.removeprefix("none")][0].capitalize(),
             )
-            edited = _select("Suggestion", views.EDITED, key="_decisions_edited", named=str.capitalize)
-            code = _select("Rule", there.codes, key="_decisions_code")
-            scope = _select(
-                "Scope",
-                ("ops", "build"),
-                key="_decisions_scope",
-                start="ops",
-                named={"ops": "Decided", "build": "Suggested"}.__getitem__,
-            )
+            # What is asked for less often is not drawn until it is: each list costs a browser its time.
+            rarely = {"action": "", "edited": "", "code": "", "scope": "ops"}
+            used = sum(ss.get(f"_decisions_{name}", usual) != usual for name, usual in rarely.items())
+            with st.popover(
+                f"More filters ({used})" if used else "More filters",
+                icon=":material/tune:",
+                key="_decisions_more",
+            ):
+                wide = partial(_select, width="stretch")
+                action = wide("Action", there.actions, key="_decisions_action", named=views.action_name)
+                edited = wide("Suggestion", views.EDITED, key="_decisions_edited", named=str.capitalize)
+                code = wide("Rule", there.codes, key="_decisions_code")
+                scope = wide(
+                    "Scope",
+                    ("ops", "build"),
+                    key="_decisions_scope",
+                    start="ops",
+                    named={"ops": "Decided", "build": "Suggested"}.__getitem__,
+                )
     return Wanted(
         scope=scope, session=session, who=who, action=action, delivery=delivery, edited=edited, code=code, text=text
     )  # fmt: skip
 
 
-def _select(label: str, options: Any, *, key: str, start: str = "", named: Any = str) -> str:
+def _select(
+    label: str, options: Any, *, key: str, start: str = "", named: Any = str, width: Any = 145
+) -> str:
     """A filter; `All` is the empty text, and a choice that no longer exists falls back to it."""
     offered = ["", *options]
     ss.setdefault(key, start if start in offered else "")
@@ -201,7 +213,7 @@ def _select(label: str, options: Any, *, key: str, start: str = "", named: Any =
             label,
             offered,
             key=key,
-            width=145,
+            width=width,
             format_func=lambda one: inert.one_line(named(one)) if one else "All",
         )
     )
