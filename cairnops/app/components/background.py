@@ -3,18 +3,18 @@
 from collections.abc import Callable, Sequence
 from typing import Literal, TypedDict
 
-from cairnops.app.components.mount import hear, register
+from cairnops.app.components.mount import hear, register, styles
 
 _ANNOUNCER = register("announcer")
 _LIVE = register("live")
 _TOASTS = register("toasts")
 _PERSON = register("person")
 _HEARTBEAT = register("heartbeat")
-_PAGE_STYLE = register("page_style")
+_PAGE_STYLE = register("page_style", styles())
 
 
 def page_style() -> None:
-    """What Streamlit's own parts of a page lack; once on every page."""
+    """The style of every component, and what Streamlit's own parts of a page lack; once on every page."""
     _PAGE_STYLE(key="page_style")
 
 
