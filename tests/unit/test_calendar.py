@@ -221,7 +221,7 @@ def test_add_open_seconds(start: str, seconds: int, expected: str) -> None:
             "mon: '9-17' is not a window; write it as 09:00-17:00",
             id="not a window",
         ),
-        pytest.param("UTC", {"mon": ("09:00-17:75",)}, "not a time of day", id="minute 75"),
+        pytest.param("UTC", {"mon": ("09:00-17:60",)}, "not a time of day", id="minute 60"),
         pytest.param("UTC", {"mon": ("24:00-24:00",)}, "not a time of day", id="starts at 24:00"),
         pytest.param("UTC", {"mon": ("22:00-06:00",)}, "split it at midnight", id="over midnight"),
         pytest.param("UTC", {"mon": ("09:00-09:00",)}, "ends before it starts", id="empty window"),
@@ -242,7 +242,7 @@ def test_bad_hours_are_named_and_refused(zone: str, week: dict[str, tuple[str, .
 
 
 def test_good_hours_have_no_problem() -> None:
-    assert calendar.check(hours("America/Edmonton", "00:00-09:00 09:00-24:00")) == []
+    assert calendar.check(hours("America/Edmonton", "00:00-09:00 09:00-22:59 23:59-24:00")) == []
 
 
 @pytest.mark.parametrize(

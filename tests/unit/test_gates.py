@@ -72,6 +72,7 @@ def test_an_open_gate_gives_no_reasons() -> None:
 @pytest.mark.parametrize(
     ("expression", "said"),
     [
+        pytest.param("weather", "(there are: chatwoot", id="unheard-of probe"),
         pytest.param("chatwot", "did you mean `chatwoot`", id="misspelt probe"),
         pytest.param("chatwoot.latency < 3", "did you mean `latency_ms`", id="misspelt field"),
         pytest.param("", "not a condition", id="empty"),
