@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 
 from cairnops import codec
 from cairnops.desk.ports import Ledger
@@ -86,10 +87,14 @@ class Desk:
         """`clock` gives the moment in UTC each time it is asked."""
         self.ledger = ledger
         self.policy = policy
-        self.policy_hash = codec.policy_hash(policy)
         self.flags = flags
         self.clock = clock
         self.shop_domain = shop_domain
+
+    @cached_property
+    def policy_hash(self) -> str:
+        """The hash stored with every decision; previews are many and need none."""
+        return codec.policy_hash(self.policy)
 
     def observe(self, conversation: Conversation, actor: Actor) -> int:
         """Keep a conversation as the help desk shows it now; returns its version."""
