@@ -2,16 +2,16 @@
 
 import json
 import struct
-import subprocess
 import sys
 from pathlib import Path
 
 from cairnops.evidence.bundle import is_image
+from tests import warm
 
 
 def cairnops(*words: str | Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "cairnops", *map(str, words)], capture_output=True, text=True, check=False
+    done = warm.run(
+        [sys.executable, "-m", "cairnops", *map(str, words)], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
