@@ -1,17 +1,16 @@
 """Every test starts from an environment without our settings, in a folder of its own."""
 
-import functools
 import os
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import warm
+
 _OURS = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "OIDC_", "OTEL_", "SUPABASE_")
 
-# Every HTTP client reads the authorities anew, which takes longer than most of what is asked with it.
-ssl.create_default_context = functools.cache(ssl.create_default_context)
+warm.read_the_authorities_once()
 
 
 @pytest.fixture(autouse=True)

@@ -16,12 +16,15 @@ import runpy
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 _CLI = (
     "cairnops.cli.tree", "cairnops.cli.summary", "cairnops.scenarios.runner", "cairnops.scenarios.practice",
@@ -128,6 +131,11 @@ def _parent(kind: str) -> socket.socket:
     return ours
 
 
+def read_the_authorities_once() -> None:
+    """Every HTTP client reads the certificate authorities anew, which takes longer than most of what it asks."""
+    ssl.create_default_context = functools.cache(ssl.create_default_context)
+
+
 # In the process that forks.
 
 
@@ -183,6 +191,8 @@ if __name__ == "__main__":
         importlib.import_module(name)
     threads = list(Path("/proc/self/task").iterdir())
     assert len(threads) == 1, "a process with threads cannot be forked: import less"
+    read_the_authorities_once()
+    httpx.Client().close()
     gc.freeze()
     order, files = _serve(socket.socket(fileno=int(sys.argv[2])))
     _become(order, files[1:])
