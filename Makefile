@@ -67,9 +67,10 @@ $(VENV)/run.stamp: .lock/run.txt pyproject.toml | $(BIN)/python
 
 # A real browser looks at the report; Debian's, when the machine has none.
 $(VENV)/browser.stamp: | $(BIN)/python
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+	@{ command -v chromium && command -v chromium-headless-shell; } >/dev/null || command -v google-chrome >/dev/null || { \
 		echo "== Installing a browser for the tests"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq chromium chromium-headless-shell >/dev/null; } || command -v chromium >/dev/null
 	@touch $@
 
 # Supabase Lite for the tests: Node comes with the locked wheels, its packages by a lock of their own.

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
+
 _OURS = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "OIDC_", "OTEL_", "SUPABASE_")
+
+warm.read_the_authorities_once()
 
 
 @pytest.fixture(autouse=True)

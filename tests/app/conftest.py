@@ -20,10 +20,18 @@ from cairnops.app import launch
 
 ROOT = Path(__file__).parents[2]
 SETTLED = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# The shell is the same engine without a browser's own windows, which take as long to draw as our pages.
+_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb"]
 
 expect.set_options(timeout=60_000)
+
+
+def engine() -> str:
+    """The Chromium of this machine."""
+    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    assert found, f"these tests need one of {', '.join(_BROWSERS)}; make test installs them on Debian"
+    return found
 
 
 # Not for longer than a module: Playwright keeps a loop running, beside which no other test of the process could
@@ -31,12 +39,8 @@ expect.set_options(timeout=60_000)
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium, headless."""
-    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    assert found, (
-        f"the tests of the app need one of {', '.join(_BROWSERS)} installed (Debian: apt install chromium)"
-    )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=engine(), args=_FLAGS)
         yield browser
         browser.close()
 

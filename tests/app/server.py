@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 import httpx
 
+from tests import warm
+
 _START_S = 60
 
 
@@ -43,7 +45,7 @@ def serving(workspace: Path, *options: str, **environment: str) -> Iterator[Desk
     log = workspace.parent / f"{workspace.name}.log"
     command = [sys.executable, "-m", "cairnops", "app", "--port", "0", "-w", str(workspace), *options]
     with log.open("w") as errors:
-        process = subprocess.Popen(
+        process = warm.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=errors,

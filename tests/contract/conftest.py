@@ -1,9 +1,11 @@
 """What every database has to do is asked of each database named here; a new one is a new parameter."""
 
+import functools
 import importlib.util
 import re
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
@@ -41,6 +43,15 @@ def _server() -> ModuleType:
 postgres = _server()
 T0 = datetime(2025, 10, 16, 17, 0, tzinfo=UTC)
 ALEX = Actor(email="alex@shop.example")
+
+
+@functools.cache
+def _empty() -> bytes:
+    """A fresh ledger's file, made once; test_opening.py makes them anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "ledger.db"
+        open_database("", file).dispose()
+        return file.read_bytes()
 
 
 class Database:
@@ -85,6 +96,7 @@ class Sqlite(Database):
 
     def __init__(self, folder: Path):
         self.file = folder / "ledger.db"
+        self.file.write_bytes(_empty())
         self.engine = self.open()
 
     @property

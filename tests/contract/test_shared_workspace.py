@@ -13,6 +13,7 @@ import pytest
 from cairnops.settings import Settings
 from cairnops.store import tables as t
 from cairnops.workspace import Workspace, destination
+from tests import warm
 
 CANARY = "canary-3f9a1c"
 _OURS = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "PG", "SUPABASE_")
@@ -26,10 +27,10 @@ def run(tmp_path: Path) -> Run:
 
     def command(*args: object, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
-        done = subprocess.run(
+        done = warm.run(
             [sys.executable, "-m", "cairnops", *map(str, args)],
-            capture_output=True, encoding="utf-8", timeout=150, cwd=tmp_path, check=False,
-            env=kept | {"COLUMNS": "160", "NO_COLOR": "1", "PYTHONPATH": os.pathsep.join(sys.path)} | env,
+            capture_output=True, encoding="utf-8", timeout=150, cwd=tmp_path,
+            env=kept | {"COLUMNS": "160", "NO_COLOR": "1"} | env,
         )  # fmt: skip
         assert done.returncode == code, done.stderr
         assert CANARY not in done.stdout + done.stderr and "Traceback" not in done.stderr

@@ -1,16 +1,18 @@
 """A command line to call in the same process, and one workspace in which the four dry runs have been played."""
 
+import functools
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from cairnops.cli import main
+from tests import warm
 
 _OURS = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "SUPABASE_")
 
@@ -26,6 +28,9 @@ class Done:
 
 Cli = Callable[..., Done]
 
+# Making the whole tree of commands takes longer than most of them run.
+_tree = functools.cache(typer.main.get_command)
+
 
 def scrubbed(**more: str) -> dict[str, str]:
     """The environment of a child: none of our settings but those given, 80 columns, no colours."""
@@ -35,7 +40,7 @@ def scrubbed(**more: str) -> dict[str, str]:
 
 def child(*args: object, cwd: Path | None = None, **env: str) -> Done:
     """The command line in a process of its own."""
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, "-m", "cairnops", *map(str, args)],
         capture_output=True,
         cwd=cwd,
@@ -53,6 +58,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     def run(*args: object, columns: int = 80) -> Done:
         monkeypatch.setenv("COLUMNS", str(columns))
         monkeypatch.setenv("NO_COLOR", "1")
+        monkeypatch.setattr(typer.main, "get_command", _tree)
         monkeypatch.setattr(sys, "argv", ["cairnops", *map(str, args)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as left:

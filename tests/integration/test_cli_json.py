@@ -140,7 +140,6 @@ TELLING = {
     "decisions import": [str(SAMPLE), "-w", "."],
     "decisions convert": [str(SAMPLE), "-o", "parquet"],
     "fixtures make": ["--rows", "20", "-o", "made.ndjson"],
-    "evidence capture": ["cx-escalations", "-w", "."],
     "evidence bundle": ["cx-escalations", "--seal", "-o", "bundle.zip", "-w", "."],
     "evidence verify": ["bundle.zip"],
     "evidence redact": ["bundle.zip", "-o", "redacted.zip"],
@@ -152,8 +151,10 @@ TELLING = {
     "db copy": ["--from", ".", "--to", "copy.db"],
 }
 
-# These need somebody to speak with: test_supabase_rest.py has a project, test_chatwoot_account.py an account.
+# These need somebody to speak with, or to look at: test_supabase_rest.py has a project, test_chatwoot_account.py an
+# account, and the desk's test_capture.py a desk.
 ELSEWHERE = {
+    "evidence capture",
     "supabase push", "supabase status", "supabase pull", "supabase retain",
     "chatwoot smoke", "chatwoot seed", "chatwoot unseed",
 }  # fmt: skip

@@ -26,6 +26,7 @@ from cairnops.settings import Settings
 from cairnops.store import keys
 from cairnops.telemetry.writer import ESCAPED, write_ndjson
 from cairnops.workspace import Workspace
+from tests import warm
 
 ALEX = Actor(email="alex@shop.example")
 T0 = datetime(2025, 10, 16, 17, 0, tzinfo=UTC)
@@ -39,7 +40,6 @@ NOTES = (
     "control \x01 \x1f \x7f \x9b \u200e \u2067 \u061c, \u00ab \u0628 \u2014",
     '","leafHash":"' + "0" * 64 + '","logIndex":0}',
 )
-COMMAND = str(Path(sys.executable).with_name("cairnops"))
 
 
 def decide(w: Workspace, count: int, *, session: str = "one", start: int = 0) -> None:
@@ -583,8 +583,8 @@ def test_growth_is_proved_between_two_checkpoints(workspace: Workspace, tmp_path
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
+    return warm.run(
+        [sys.executable, "-m", "cairnops", *map(str, arguments)], capture_output=True, text=True, timeout=60
     )
 
 

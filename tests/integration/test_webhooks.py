@@ -32,6 +32,7 @@ from cairnops.settings import Settings
 from cairnops.store.engine import open_sqlite
 from cairnops.store.ledger import SqlLedger
 from cairnops.workspace import Workspace, now
+from tests import warm
 
 TOKEN, SECRET = "t0ken", "5t7oive8-secret"
 T0 = datetime(2025, 10, 16, 17, 0, tzinfo=UTC)
@@ -334,7 +335,7 @@ def until(condition: Callable[[], Any]) -> None:
 @contextmanager
 def listening(root: Path, *args: object, **env: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`cairnops chatwoot listen` in a process of its own, and the address it printed."""
-    process = subprocess.Popen(
+    process = warm.Popen(
         [sys.executable, "-m", "cairnops", "chatwoot", "listen", "--port", "0", "-w", str(root), *map(str, args)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | env,
     )  # fmt: skip

@@ -21,6 +21,7 @@ from cairnops.domain.requests import Action, Request
 from cairnops.settings import Settings
 from cairnops.store.outbox import SqlOutbox
 from cairnops.workspace import Workspace
+from tests import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 _OURS = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "SUPABASE_")
@@ -30,7 +31,7 @@ _OURS = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "SUPABASE_")
 def worker(root: Path, *args: object, **env: str) -> Iterator[subprocess.Popen[str]]:
     """A worker in a process of its own, killed when it is not gone by then."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
-    process = subprocess.Popen(
+    process = warm.Popen(
         [sys.executable, "-m", "cairnops", "worker", "-w", str(root), *map(str, args)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=kept | env,
     )  # fmt: skip

@@ -3,11 +3,12 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests import warm
 
 EXPORTS = Path(__file__).parents[2] / "fixtures" / "exports"
 SAMPLE = EXPORTS / "decision_sync_sample.ndjson"
@@ -16,7 +17,7 @@ SAMPLE = EXPORTS / "decision_sync_sample.ndjson"
 def run(folder: Path, *args: object) -> tuple[int, str, str]:
     command = [sys.executable, "-m", "cairnops", *map(str, args)]
     environ = {**os.environ, "COLUMNS": "80", "CAIRNOPS_HOME": str(folder / "workspace")}
-    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120)
+    done = warm.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120)
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout, done.stderr
 

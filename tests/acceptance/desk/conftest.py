@@ -1,7 +1,6 @@
 """A browser beside a desk that runs as people start it; nothing but the desk itself may be asked for anything."""
 
 import asyncio
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from cairnops.scenarios.loader import load_pack
 from cairnops.scenarios.model import Pack
 from cairnops.settings import Settings
 from cairnops.workspace import Workspace, now
-from tests.app.conftest import settle
+from tests.app.conftest import engine, settle
 from tests.app.server import Desk, serving
 
 ALEX = Actor(email="alex.kim@practice.example")
@@ -38,10 +37,8 @@ _ARGUMENTS = [
 # start one.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    assert found, "no Chromium on this machine; make test installs one"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=engine(), args=_ARGUMENTS)
         yield browser
         browser.close()
 

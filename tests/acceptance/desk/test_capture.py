@@ -1,17 +1,23 @@
 """Screenshots of a session that was run: named by scenario, whole, and found by the bundle."""
 
 import json
+import re
 import struct
-import subprocess
 import sys
 from pathlib import Path
 
+from cairnops.cli import evidence
 from cairnops.evidence.bundle import is_image
+from tests import warm
 
 
-def cairnops(*words: str | Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "cairnops", *map(str, words)], capture_output=True, text=True, check=False
+def cairnops(folder: Path, *words: str) -> str:
+    done = warm.run(
+        [sys.executable, "-m", "cairnops", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=folder,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -24,9 +30,11 @@ def size(picture: Path) -> tuple[int, int]:
 
 
 def test_a_bundle_takes_along_what_the_desk_showed(tmp_path: Path) -> None:
-    workspace, bag = tmp_path / "desk", tmp_path / "bag.zip"
-    cairnops("dryrun", "run", "--pack", "cx-escalations", "--session", "demo", "-w", workspace)
-    told = json.loads(cairnops("evidence", "capture", "demo", "-w", workspace, "--json"))
+    cairnops(tmp_path, "dryrun", "run", "--pack", "cx-escalations")
+    # As the help has it.
+    example = re.search("Example: cairnops (.+)", evidence.capture.__doc__ or "")
+    assert example
+    told = json.loads(cairnops(tmp_path, *example[1].split(), "--json"))
     names = [shot["file"] for shot in told["screenshots"]]
     assert names == [
         "a-late-shipment-1045-1-queue.png",
@@ -43,12 +51,12 @@ def test_a_bundle_takes_along_what_the_desk_showed(tmp_path: Path) -> None:
         "session-board.png",
         "session-results.png",
     ]
-    pictures = [Path(told["folder"]) / name for name in names]
+    pictures = [tmp_path / told["folder"] / name for name in names]
     assert all(is_image(picture) for picture in pictures)
     assert {size(picture) for picture in pictures} == {(1440, 1000)}
     # Nothing is claimed and nothing decided by looking.
-    listed = json.loads(cairnops("decisions", "list", "-w", workspace, "--json"))
+    listed = json.loads(cairnops(tmp_path, "decisions", "list", "--json"))
     assert [d["decisionId"] for d in listed] == [102, 104, 107]
-    cairnops("evidence", "bundle", "demo", "--seal", "-o", bag, "-w", workspace)
-    checked = json.loads(cairnops("evidence", "verify", bag, "--json"))
+    cairnops(tmp_path, "evidence", "bundle", "cx-escalations", "--seal", "-o", "bag.zip")
+    checked = json.loads(cairnops(tmp_path, "evidence", "verify", "bag.zip", "--json"))
     assert checked["counts"]["screenshots"] == len(names)
