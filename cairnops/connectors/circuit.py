@@ -66,14 +66,13 @@ class Circuit:
     async def wait_ms(self) -> int:
         """How long nothing may be asked of the help desk, 0 when it is there; asks it when it is time to."""
         last, now_ms = await self.last(), self._timing.now_ms()
-        stands = breaker.line(last, now_ms)
+        stands = breaker.line(last, now_ms, self._policy)
         if last is None or stands is Line.OPEN:
             return 0
         if stands is Line.DOWN:
             return last.ask_ms - now_ms
         # Nobody else asks before this one has heard.
-        until = now_ms + self._policy.timeout_ms + self._policy.ask_again_ms
-        if not await self._apart(lambda: self._outages.take_turn(now_ms, until)):
+        if not await self._apart(lambda: self._outages.take_turn(now_ms, breaker.turn_ms(self._policy))):
             return self._policy.ask_again_ms
         error = await self._desk.silence()
         if error:

@@ -7,6 +7,7 @@ slowest processing, and sent again only when it is surely absent.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -24,10 +25,12 @@ from cairnops.telemetry import tracing
 
 log = logging.getLogger(__name__)
 
-_SPARE_MS, _SPARE_MOST_MS = 50, 60_000
+_SPARE_MS = 50
 
 #: How long a worker that stays looks away when there is nothing to do, and when the database is away.
 _IDLE_MS, _AWAY_MS = 250, 1000
+#: How often it looks whether somebody's clock was wrong, seconds.
+_RIGHT_S = 5.0
 
 T = TypeVar("T")
 
@@ -59,6 +62,7 @@ class Worker:
         self._circuit = circuit
         #: How often in a row the conversation of an effect could not be read, by the effect's uid.
         self._unreadable: dict[str, int] = {}
+        self._right_until = float("-inf")
         #: How long after it was asked for a claim may still be used; the lease is longer by as much.
         self._spare_ms = max(policy.settle_ms // 2, _SPARE_MS)
 
@@ -137,6 +141,7 @@ class Worker:
         The lease runs from before the claim. After a long wait for the database's lock (or a suspended
         process) a peer may already be looking the effect up, and what we would send now it would miss.
         """
+        await self._set_right()
         asked, lease, pace = self._timing.now_ms(), self._lease_ms(), self._policy.per_second
         claim = await self._apart(
             lambda: self._outbox.claim(
@@ -148,13 +153,25 @@ class Worker:
         await self._too_late(claim, asked)
         return None
 
+    async def _set_right(self) -> None:
+        now = time.monotonic()
+        if now < self._right_until:
+            return
+        self._right_until = now + _RIGHT_S
+        longest = delivery.longest_ms(self._policy)
+        if wrong := await self._apart(lambda: self._outbox.set_right(longest)):
+            log.warning(
+                "Due times were too far ahead: somebody's clock was wrong.",
+                extra={"action": "due_set_right", "effects": wrong},
+            )
+
     def _lease_ms(self) -> int:
         return delivery.lease_ms(self._policy) + self._spare_ms
 
     async def _too_late(self, claim: Claim, asked: int) -> None:
         took = self._timing.now_ms() - asked
         # On a disk this slow the next one would be late again.
-        self._spare_ms = min(2 * took, _SPARE_MOST_MS)
+        self._spare_ms = min(2 * took, delivery.SPARE_MOST_MS)
         due = self._timing.now_ms()
         await self._apart(lambda: self._outbox.give_back(claim, due_ms=due))
         log.info(

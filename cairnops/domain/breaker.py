@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from cairnops.domain import clocks
 from cairnops.domain.delivery import Answer, Failure, Result
 from cairnops.domain.policy import DeliveryPolicy
 
@@ -37,11 +38,17 @@ class Line(StrEnum):
     ASK = "ask"
 
 
-def line(outage: Outage | None, now_ms: int) -> Line:
-    """How the line to a help desk stands."""
+def line(outage: Outage | None, now_ms: int, policy: DeliveryPolicy) -> Line:
+    """How the line to a help desk stands. Nobody waits for a moment that only a wrong clock can have named."""
     if outage is None or outage.ended is not None:
         return Line.OPEN
-    return Line.DOWN if now_ms < outage.ask_ms else Line.ASK
+    meant = outage.ask_ms <= clocks.latest_ms(now_ms, turn_ms(policy))
+    return Line.DOWN if now_ms < outage.ask_ms and meant else Line.ASK
+
+
+def turn_ms(policy: DeliveryPolicy) -> int:
+    """How long nobody else asks after one has begun to."""
+    return policy.timeout_ms + policy.ask_again_ms
 
 
 def silent(result: Result) -> bool:

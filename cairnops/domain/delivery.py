@@ -94,6 +94,9 @@ class Failure(StrEnum):
     TLS = "ETLS"
 
 
+#: A lease is longer than it need be by as much at the most, for a disk that is slow.
+SPARE_MOST_MS = 60_000
+
 #: Nothing was sent: the help desk has no team or nobody of the name the policy gives.
 NOBODY = "ENOBODY"
 
@@ -222,3 +225,9 @@ def lease_ms(policy: DeliveryPolicy) -> int:
     A worker that dies is thus taken over only when its last request must have landed.
     """
     return policy.timeout_ms + policy.settle_ms
+
+
+def longest_ms(policy: DeliveryPolicy) -> int:
+    """The longest that an effect is ever made to wait: a pause between two tries, or the lease of a slow disk."""
+    pause = max(backoff_ms(policy.max_attempts, policy), policy.retry_after_cap_ms)
+    return max(pause, lease_ms(policy) + SPARE_MOST_MS)

@@ -60,10 +60,12 @@ def test_when_it_is_asked_whether_anybody_is_there(run: int, last: bool, asked: 
         pytest.param(DOWN, 4999, Line.DOWN, id="before it is asked again"),
         pytest.param(DOWN, 5000, Line.ASK, id="at its moment"),
         pytest.param(DOWN, 99_000, Line.ASK, id="long after"),
+        pytest.param(DOWN, 2000, Line.DOWN, id="two turns before its moment"),
+        pytest.param(DOWN, 1999, Line.ASK, id="a moment only a wrong clock can have named"),
     ],
 )
 def test_how_the_line_stands(outage: Outage | None, now_ms: int, stands: Line) -> None:
-    assert breaker.line(outage, now_ms) is stands
+    assert breaker.line(outage, now_ms, FIVE) is stands
 
 
 def test_an_outage_keeps_its_beginning_and_tells_its_latest_error() -> None:
@@ -103,7 +105,7 @@ def test_however_many_workers_look_an_interval_sees_one_question(
     for number, pause in enumerate(looks):
         now += pause
         for _ in range(workers):
-            if breaker.line(outage, now) is Line.ASK:
+            if breaker.line(outage, now, FIVE) is Line.ASK:
                 asked.append(now)
                 back = number >= back_after
                 outage = (
@@ -113,4 +115,4 @@ def test_however_many_workers_look_an_interval_sees_one_question(
                 )
     gaps = [later - sooner for sooner, later in zip([0, *asked], asked, strict=False)]
     assert all(gap >= FIVE.ask_again_ms for gap in gaps)
-    assert breaker.line(outage, now) is not Line.ASK
+    assert breaker.line(outage, now, FIVE) is not Line.ASK
