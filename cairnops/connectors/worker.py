@@ -143,11 +143,15 @@ class Worker:
         """
         await self._set_right()
         asked, lease, pace = self._timing.now_ms(), self._lease_ms(), self._policy.per_second
+        turn = self._circuit is not None and self._circuit.take_turn()
+        heedful = self._circuit is not None and not turn
         claim = await self._apart(
             lambda: self._outbox.claim(
-                self._owner, now_ms=asked, lease_ms=lease, per_second=pace, heedful=self._circuit is not None
+                self._owner, now_ms=asked, lease_ms=lease, per_second=pace, heedful=heedful
             )
         )
+        if self._circuit is not None and turn and claim is not None and claim.unclear:
+            self._circuit.leave_turn()
         if claim is None or claim.unclear or self._timing.now_ms() - asked <= self._spare_ms:
             return claim
         await self._too_late(claim, asked)
@@ -198,7 +202,8 @@ class Worker:
         step.say(error=result.error_code)
         duration, at = self._timing.counter_us() - begun, self._stamp()
         after = delivery.after_try(result, claim.attempt, self._policy)
-        if await self._down(breaker.silent(result), last=isinstance(after, Done)):
+        silent, code = breaker.silent(result), result.error_code
+        if await self._down(silent, last=isinstance(after, Done), effect=claim.effect.uid, code=code):
             if result.answer is Answer.RETRY:
                 # It never got there, and an outage uses up no tries.
                 await self._give_back(claim)
@@ -236,6 +241,8 @@ class Worker:
         if await self._down(found is Found.UNAVAILABLE, last=isinstance(after, Done)):
             await self._give_back(claim)
             return None
+        if found is Found.ABSENT and isinstance(after, Done) and await self._in_vain(claim):
+            after = Again(after_ms=delivery.in_turn_ms(claim.attempt, self._policy))
         match after:
             case Done(status=status):
                 fenced = await self._apart(
@@ -258,11 +265,16 @@ class Worker:
                 )
                 return None
 
-    async def _down(self, silent: bool, *, last: bool) -> bool:
-        """Whether the help desk is down, after a try or a look-up that was answered or not."""
+    async def _down(self, silent: bool, *, last: bool, effect: str = "", code: str = "") -> bool:
+        """Whether the help desk is down, after a try (of that effect) or a look-up that was answered or not."""
         if self._circuit is None:
             return False
-        return await self._circuit.heard(silent, last=last)
+        return await self._circuit.heard(silent, last=last, effect=effect, code=code)
+
+    async def _in_vain(self, claim: Claim) -> bool:
+        if self._circuit is None:
+            return False
+        return breaker.in_vain(await self._circuit.last(), claim.tried, self._policy)
 
     async def _give_back(self, claim: Claim) -> None:
         due = self._timing.now_ms()

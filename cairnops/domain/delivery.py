@@ -69,6 +69,8 @@ class Claim:
     #: What was decided on; None when nobody wrote it down, or when a person has looked since.
     seen: Seen | None = None
     decided: datetime | None = None
+    #: When the unclear try was made; None when nobody saw its end.
+    tried: datetime | None = None
 
 
 class Answer(StrEnum):
@@ -207,6 +209,11 @@ def after_look_up(found: Found, attempt: int, last_error: str, looks: int, polic
             return Done(status=FinalStatus.UNKNOWN)
         return LookUp(after_ms=backoff_ms(looks, policy))
     return _again_or(attempt, policy, last_error, None)
+
+
+def in_turn_ms(attempt: int, policy: DeliveryPolicy) -> int:
+    """Pause after a try that does not count: long enough that others have their turn, and no longer than a cap."""
+    return min(backoff_ms(attempt, policy), policy.retry_after_cap_ms)
 
 
 def _again_or(attempt: int, policy: DeliveryPolicy, error_code: str, retry_after_ms: int | None) -> Step:

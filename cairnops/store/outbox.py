@@ -140,6 +140,7 @@ class SqlOutbox:
                 owner=owner,
                 seen=codec.read(Seen, json.loads(row.seen)) if row.seen else None,
                 decided=_decided(row.uid) if row.seen else None,
+                tried=self._tried(c, row.uid, attempt) if unclear else None,
             )
 
     @repeatable
@@ -169,6 +170,11 @@ class SqlOutbox:
             )
             mended = update(t.effect).where(*here, e.due_ms > latest).values(due_ms=now_ms + longest_ms)
             return c.execute(mended).rowcount
+
+    def _tried(self, c: Connection, uid: str, attempt: int) -> datetime | None:
+        a = t.attempt.c
+        at = c.execute(select(a.at).where(a.effect_uid == uid, a.attempt == attempt)).scalar()
+        return codec.moment(at) if at else None
 
     def next_due_ms(self) -> int | None:
         """When the next effect can be claimed (epoch milliseconds); None when all are finished.
