@@ -17,7 +17,6 @@ from cairnops.domain import clocks
 from cairnops.domain.delivery import Answer, Failure, Result, lease_ms
 from cairnops.domain.policy import DeliveryPolicy
 
-
 #: So begins the error of a help desk that answers and takes nothing; behind it stands what the try came to.
 DEAF = "write "
 
