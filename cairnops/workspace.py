@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from cairnops.connectors.chatwoot.client import ChatwootClient, Reads
     from cairnops.connectors.circuit import Circuit
+    from cairnops.connectors.timing import Timing
     from cairnops.domain.conversations import Actor
     from cairnops.store.keys import Signing
 
@@ -264,12 +266,15 @@ class Workspace:
         `threads` is where the database is waited for, when the loop has others to serve. Without a `circuit`
         it goes by the script: what does not arrive is tried as often as the policy says, and ends.
         """
+        from cairnops.connectors.timing import apart
         from cairnops.connectors.worker import Worker
 
-        policy, owner = self.policy.delivery, worker_name()
+        timing, policy = self.timing, self.policy.delivery
+        await apart(threads, lambda: timing.learn(self.workers.keep_clock))
         worker = Worker(
-            self.outbox, client, policy, owner=owner, stamp=stamp, threads=threads, circuit=circuit
-        )
+            self.outbox, client, policy, owner=worker_name(), stamp=stamp, timing=timing, threads=threads,
+            circuit=circuit,
+        )  # fmt: skip
         return await worker.drain(told=told)
 
     def circuit(
@@ -281,7 +286,16 @@ class Workspace:
         """What the workers of this process know of the help desk being down; one for all of them."""
         from cairnops.connectors.circuit import Circuit
 
-        return Circuit(self.outages, client, self.policy.delivery, stamp=stamp, threads=threads)
+        return Circuit(
+            self.outages, client, self.policy.delivery, stamp=stamp, timing=self.timing, threads=threads
+        )
+
+    @cached_property
+    def timing(self) -> "Timing":
+        """The clock of everything this process delivers; see `deliver`."""
+        from cairnops.connectors.timing import Timing
+
+        return Timing()
 
 
 def reads(settings: Settings) -> "Reads":

@@ -74,7 +74,7 @@ def compare(
     ]
     out = out.with_findings(unreadable)
     rows = [row for sheet in sheets for row in sheet.rows]
-    if not any(a.rows for a in accounts):
+    if not any(a.rows or a.removed for a in accounts):
         return replace(out, nothing="The log holds no decisions: there is nothing to compare with.")
     if not rows and not session:
         return replace(out, nothing="The worksheet names no decision and no conversation.")
@@ -231,6 +231,8 @@ class _Work:
         for place, row in enumerate(self.rows):
             entity, method = self.met.get(place, (None, ""))
             state = "matched" if entity else "no decision" if row.absent or not row.claims else "missing"
+            if state == "missing" and self._removed(row.number, row.uid):
+                state = "removed"
             yield Match(
                 sheet=row.sheet,
                 line=row.line,
@@ -261,10 +263,12 @@ class _Work:
                         "duplicate", row, entity.name, _row_said(row), f"named already {_line(before, row)}"
                     )
             elif row.claims:
+                name, gone = row.number or row.uid, self._removed(row.number, row.uid)
                 logs = ", ".join(s.account.name for s in self.judges) or "no log"
-                self._add(
-                    "missing_in_log", row, row.number or row.uid, _row_said(row), "no such decision", logs
-                )
+                for where, at in gone.items():
+                    self._add("removed_by_retention", row, name, _row_said(row), _removed_on(at), where)
+                if not gone:
+                    self._add("missing_in_log", row, name, _row_said(row), "no such decision", logs)
         self._log_duplicates([e for e, _ in self.met.values()])
         if drifts:
             self.drift_median = int(percentile(sorted(drifts), 50, "nearest_rank"))
@@ -323,10 +327,10 @@ class _Work:
             self._add("conversation_mismatch", row, name, row.conversation, about, where)
         for source in self.judges:
             if source.account.name not in there:
-                held = f"{where} has it"
-                self._add(
-                    "missing_in_log", row, name, _row_said(row), f"not there; {held}", source.account.name
-                )
+                at = self._removed(e.facts.number, e.facts.uid).get(source.account.name, "")
+                code = "removed_by_retention" if at else "missing_in_log"
+                said = _removed_on(at) if at else "not there"
+                self._add(code, row, name, _row_said(row), f"{said}; {where} has it", source.account.name)
         self._judge_status(row, e)
         drift = _drift(row.at, e.at)
         if drift is None or abs(drift) <= self.tolerance or row.at is None or e.at is None:
@@ -334,6 +338,12 @@ class _Work:
         said = f"{stamp(e.at)} ({spell(drift)})"
         self._add("time_drift", row, name, stamp(row.at.at), said, where)
         return drift
+
+    def _removed(self, number: str, uid: str) -> dict[str, str]:
+        """The logs retention has removed it from, and when."""
+        held = ((s.account.name, s.account.removed) for s in self.sources)
+        # A uid names one decision; a number may be another system's.
+        return {name: at for name, removed in held if (at := removed.get(uid or number))}
 
     def _sources(self, e: _Entity) -> tuple[str, ...]:
         """The logs that have it, in the order they were given."""
@@ -545,6 +555,10 @@ def _drift(said: Moment | None, at: int | None) -> int | None:
 def _row_said(row: Row) -> str:
     parts = [row.written or row.number or row.uid or "no id", row.conversation]
     return ", ".join(p for p in parts if p)
+
+
+def _removed_on(at: str) -> str:
+    return f"removed by retention on {at[:10]}"
 
 
 def _line(before: Row, row: Row) -> str:

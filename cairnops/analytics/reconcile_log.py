@@ -123,6 +123,8 @@ class Account:
     rejects: int = 0
     other: int = 0
     sha256: str = ""
+    #: When retention removed a decision from it, as exports write moments; by its number, and by its uid.
+    removed: Mapping[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -286,8 +288,9 @@ class Rows:
         rejects: int = 0,
         other: int = 0,
         sha256: str = "",
+        removed: Iterable[tuple[object, str, str]] = (),
     ) -> "Rows":
-        """A source of those rows."""
+        """A source of those rows; `removed` are number, uid and when of what retention took away."""
         held = list(rows)
         account = Account(
             name=name,
@@ -297,6 +300,7 @@ class Rows:
             rejects=rejects,
             other=other,
             sha256=sha256,
+            removed={key: at for number, uid, at in removed if at for key in (str(number), uid)},
         )
         return cls(account=account, rows=held)
 

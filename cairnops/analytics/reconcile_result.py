@@ -21,6 +21,10 @@ CODES = {
         "The worksheet names a decision the log does not have.",
         "Look the id up again where it was copied from; if it is right, the decision was never saved.",
     ),
+    "removed_by_retention": (
+        "Retention has removed the decision; its number and its hash stay in the log.",
+        "Nothing is wrong: what it said is gone by policy. That it was there is shown by cairnops ledger prove.",
+    ),
     "missing_in_worksheet": (
         "The log has a decision the worksheet does not name.",
         "Add it to the worksheet, or find out who decided it and why nobody wrote it down.",
@@ -75,6 +79,9 @@ CODES = {
     ),
 }  # fmt: skip
 
+#: What is told and is nothing wrong.
+HARMLESS = frozenset({"removed_by_retention"})
+
 METHODS = ("uid", "decision-id", "natural-key")
 
 
@@ -128,7 +135,7 @@ class Match(NamedTuple):
     line: int
     #: The id cell as written.
     written: str
-    #: `matched`, `missing`, or `no decision` where the row says so.
+    #: `matched`, `missing`, `removed` by retention, or `no decision` where the row says so.
     state: str
     #: One of `METHODS`; empty when nothing was matched.
     method: str = ""
@@ -161,9 +168,14 @@ class Reconciliation:
     notes: tuple[str, ...] = ()
 
     @property
+    def wrong(self) -> int:
+        """How many findings are about something wrong."""
+        return sum(count for code, count in self.counts.items() if code not in HARMLESS)
+
+    @property
     def exit_code(self) -> int:
         """0 clean, 1 findings, 3 nothing to compare."""
-        return 1 if self.counts.total() else 3 if self.nothing else 0
+        return 1 if self.wrong else 3 if self.nothing else 0
 
     def with_findings(self, more: Iterable[Finding]) -> "Reconciliation":
         """The same with further findings in their place."""

@@ -45,7 +45,8 @@ def list_(
     """
     with opened(workspace) as w:
         outage = w.outages.last()
-        rows = [_row(job, outage) for job in w.jobs.listed(everything=everything)]
+        now_ms = w.workers.clock_ms()
+        rows = [_row(job, now_ms, outage) for job in w.jobs.listed(everything=everything)]
     rows = [
         row for row in rows if (row["state"] == "parked" if parked else everything or row["state"] != "done")
     ]
@@ -84,7 +85,7 @@ def show(effect: EffectArgument, workspace: WorkspaceOption = None, as_json: Jso
         (delivery,) = [
             one for one in w.ledger.deliveries(conversation=job.conversation) if one["uid"] == effect
         ]
-        data = _row(job, w.outages.last()) | {
+        data = _row(job, w.workers.clock_ms(), w.outages.last()) | {
             "attempts": delivery["attempts"],
             "events": w.jobs.events(effect),
         }
@@ -126,9 +127,9 @@ def park(
     if not reason.strip():
         raise InputError("--reason is empty.", hint="Say why it must wait.")
     with opened(workspace) as w:
-        at = now()
-        job = w.jobs.park(effect, actor(who, w.settings), reason.strip(), at=at, now_ms=_ms(at))
-        row = _row(job)
+        at, now_ms = now(), w.workers.clock_ms()
+        job = w.jobs.park(effect, actor(who, w.settings), reason.strip(), at=at, now_ms=now_ms)
+        row = _row(job, now_ms)
     render.emit(row, as_json, lambda: render.say(f"parked: {row['why']}"))
 
 
@@ -151,13 +152,12 @@ def retry(
     from cairnops.workspace import now
 
     with opened(workspace) as w:
-        job, by, at = w.jobs.job(effect), actor(who, w.settings), now()
+        job, by = w.jobs.job(effect), actor(who, w.settings)
         # Asking the help desk is for nothing when the answer is no anyway.
-        if refused := jobs.refuse_retry(job, by, _ms(at), w.destination):
+        if refused := jobs.refuse_retry(job, by, w.workers.clock_ms(), w.destination):
             raise CairnError(f"{refused}.", hint=f"cairnops jobs show {effect}")
         found = _look(w, job) if job.status else None
-        at = now()
-        what, uid = w.jobs.retry(effect, by, at=at, now_ms=_ms(at), found=found)
+        what, uid = w.jobs.retry(effect, by, at=now(), now_ms=w.workers.clock_ms(), found=found)
     said = {
         "back": "back in the queue",
         "again": f"not there; it is sent again as effect {uid}",
@@ -178,9 +178,8 @@ def _look(w: "Workspace", job: "Job") -> "Found":
     return asyncio.run(look())
 
 
-def _row(job: "Job", outage: "Outage | None" = None) -> dict[str, Any]:
+def _row(job: "Job", now_ms: int, outage: "Outage | None" = None) -> dict[str, Any]:
     from cairnops.domain import jobs
-    from cairnops.workspace import now
 
     return {
         "effect": job.uid,
@@ -189,7 +188,7 @@ def _row(job: "Job", outage: "Outage | None" = None) -> dict[str, Any]:
         "session": job.session,
         "kind": job.kind,
         "urgent": job.urgency == 1,
-        "state": jobs.state(job, _ms(now())).value,
+        "state": jobs.state(job, now_ms).value,
         "status": job.status or None,
         "attempt": job.attempt,
         "why": jobs.why(job, outage),
@@ -197,7 +196,3 @@ def _row(job: "Job", outage: "Outage | None" = None) -> dict[str, Any]:
         "parkedBy": job.parked_by or None,
         "destination": job.destination,
     }
-
-
-def _ms(at: Any) -> int:
-    return round(at.timestamp() * 1000)

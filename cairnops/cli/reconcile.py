@@ -167,16 +167,16 @@ _METHODS = {"uid": "uid", "decision-id": "id", "natural-key": "who, what, when",
 
 def _rows(result: "Reconciliation") -> None:
     """A line for every claim; of many, those with findings first."""
-    from cairnops.analytics.reconcile_result import spell
+    from cairnops.analytics.reconcile_result import HARMLESS, spell
 
-    bad = {(f.sheet, f.line) for f in result.findings if f.line}
+    bad = {(f.sheet, f.line) for f in result.findings if f.line and f.code not in HARMLESS}
     rows = list(result.rows)
     if len(rows) > 2 * _SHOWN:
         rows.sort(key=lambda r: (r.sheet, r.line) not in bad)
     several = len(result.sheets) > 1
     shown = []
     for r in rows[: 2 * _SHOWN]:
-        mark = "bad" if (r.sheet, r.line) in bad else "none" if r.state == "no decision" else "ok"
+        mark = "bad" if (r.sheet, r.line) in bad else "ok" if r.state == "matched" else "none"
         drift = "" if not r.drift_ms else spell(r.drift_ms)
         where = f"{r.sheet}:{r.line}" if several else r.line
         log = r.number or r.uid if r.state == "matched" else ""
@@ -228,4 +228,4 @@ def _sum(result: "Reconciliation", session: str) -> str:
         states[row.state] = states.get(row.state, 0) + 1
     parts = [f"{count:,} {state}" for state, count in states.items()]
     said = f"{wording.count(len(result.rows), 'row')}: {', '.join(parts) or 'none'}"
-    return f"{said}; {wording.count(result.counts.total(), 'finding')}; times within {result.tolerance_ms / 1000:g} s."
+    return f"{said}; {wording.count(result.wrong, 'finding')}; times within {result.tolerance_ms / 1000:g} s."

@@ -133,7 +133,7 @@ async def figures(w: "Workspace", service: "Service") -> "list[Figure]":
     ]
     try:
         queue, listed, outage = await asyncio.to_thread(
-            lambda: (w.workers.queue(now()), w.workers.listed(now()), w.outages.last())
+            lambda: (w.workers.queue(now()), w.workers.listed(), w.outages.last())
         )
     except CairnError:
         return [*out, ("cairnops_database_up", "gauge", "Whether the database answers.", {"": 0})]
@@ -214,8 +214,8 @@ def standing(w: "Workspace") -> dict[str, Any]:
 
     at, outage = now(), w.outages.last()
     down = breaker.why(outage)
-    queue, listed = w.workers.queue(at), w.workers.listed(at)
-    now_ms = round(at.timestamp() * 1000)
+    queue, listed = w.workers.queue(at), w.workers.listed()
+    now_ms = w.workers.clock_ms()
     parked = sum(jobs.state(job, now_ms) is jobs.JobState.PARKED for job in w.jobs.listed())
     mine = [one for one in listed if one["alive"] and one["destination"] == w.destination]
     stuck = []

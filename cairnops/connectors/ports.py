@@ -31,6 +31,9 @@ class Outbox(Protocol):
     def hold(self, until_ms: int) -> None:
         """Let no worker ask before then."""
 
+    def set_right(self, longest_ms: int) -> int:
+        """Let nothing wait for a moment that no pause of that length leads to; returns how many effects did."""
+
     def next_due_ms(self) -> int | None:
         """When the next effect can be claimed (epoch milliseconds); None when all are finished."""
 
@@ -67,8 +70,8 @@ class Outages(Protocol):
     def begin(self, outage: Outage) -> bool:
         """It is down; False when somebody has said so before."""
 
-    def take_turn(self, now_ms: int, until_ms: int) -> bool:
-        """Whether it is the caller who asks now; then nobody else does before `until_ms`."""
+    def take_turn(self, now_ms: int, turn_ms: int) -> bool:
+        """Whether it is the caller who asks now; then nobody else does for `turn_ms`."""
 
     def go_on(self, outage: Outage) -> None:
         """It was asked, and is still down."""

@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 _BEAT_S = 2.0
 #: Waits for the database at once; the pool of connections holds a few more.
 _THREADS = 6
-#: Two clocks this close, beyond what the question took, are taken for one.
-_SAME_MS = 5
 
 T = TypeVar("T")
 
@@ -32,14 +30,10 @@ T = TypeVar("T")
 class Book(Protocol):
     """Where workers are listed; both answers are the database's clock, epoch milliseconds."""
 
-    @property
-    def own_clock(self) -> bool:
-        """Whether that is another one than this machine's."""
-
     def enter(self, name: str, *, host: str, pid: int, version: str, concurrency: int, at: datetime) -> int:
         """Be listed from now on."""
 
-    def beat(self, name: str, *, delivered: int, failed: int, at: datetime) -> int:
+    def beat(self, name: str, *, delivered: int, failed: int) -> int:
         """Be heard of."""
 
     def leave(self, name: str) -> None:
@@ -54,33 +48,6 @@ class Identity:
     host: str
     pid: int
     version: str
-
-
-class SharedTiming(Timing):
-    """Goes by the database's clock: leases that several machines keep mean nothing on several clocks."""
-
-    _surest_ms = float("inf")
-
-    def __init__(self) -> None:
-        self._start_ms = (time.time_ns() - time.monotonic_ns()) // 1_000_000
-
-    def own_ms(self) -> int:
-        """A clock that nobody sets: an hour put on this machine's would make every lease of the others look over."""
-        return self._start_ms + time.monotonic_ns() // 1_000_000
-
-    def learn(self, theirs_ms: int, asked_ms: int, took_ms: float) -> None:
-        """Take in what the shared clock said to a question asked at `asked_ms` of ours, answered `took_ms` later.
-
-        The answer is from somewhere in between, so only one that came about as quickly as the best counts: the
-        database was away for ten seconds once is no reason to be ten seconds ahead.
-        """
-        # A clock that drifts must be believed again some time.
-        self._surest_ms += 1
-        if took_ms > self._surest_ms:
-            return
-        self._surest_ms = took_ms
-        ahead = round(theirs_ms - asked_ms - took_ms / 2)
-        self.ahead_ms = ahead if abs(ahead) > took_ms / 2 + _SAME_MS else 0
 
 
 class Service:
@@ -103,8 +70,7 @@ class Service:
     ):
         """With `outages` it leaves a help desk that is down in peace; see `Worker`."""
         self._book, self._who, self._stamp, self._concurrency = book, who, stamp, concurrency
-        # All who share a file are on one machine, and its clock is set for all of them at once.
-        self.timing = SharedTiming() if book.own_clock else Timing()
+        self.timing = Timing()
         self._threads = ThreadPoolExecutor(min(concurrency, _THREADS) + 1, "cairnops-worker")
         circuit = (
             None
@@ -153,13 +119,13 @@ class Service:
         who = self._who
         try:
             await self._heard_of(
-                lambda at: self._book.enter(
+                lambda: self._book.enter(
                     who.name,
                     host=who.host,
                     pid=who.pid,
                     version=who.version,
                     concurrency=self._concurrency,
-                    at=at,
+                    at=self._stamp(),
                 )
             )
             beats = asyncio.create_task(self._beats())
@@ -185,21 +151,12 @@ class Service:
             failed = self.ended.total() - arrived
             with suppress(CairnError):
                 await self._heard_of(
-                    lambda at, a=arrived, f=failed: self._book.beat(
-                        self._who.name, delivered=a, failed=f, at=at
-                    )
+                    lambda a=arrived, f=failed: self._book.beat(self._who.name, delivered=a, failed=f)
                 )
 
-    async def _heard_of(self, call: Callable[[datetime], int]) -> None:
-        def ask() -> tuple[int, int, float]:
-            # Timed where it is made: waiting for a thread is not the database's doing.
-            asked, begun = self.timing.own_ms(), time.perf_counter()
-            theirs = call(self._stamp())
-            return theirs, asked, (time.perf_counter() - begun) * 1000
-
-        answer = await self._apart(ask)
-        if isinstance(self.timing, SharedTiming):
-            self.timing.learn(*answer)
+    async def _heard_of(self, call: Callable[[], int]) -> None:
+        # Timed where it is made: waiting for a thread is not the database's doing.
+        await self._apart(lambda: self.timing.learn(call))
         self._heard = time.monotonic()
 
     async def _apart(self, call: Callable[[], T]) -> T:

@@ -118,6 +118,13 @@ class Project:
         rows = self.pages("retention", ("seq", "until"), only=("kind", "decisions"))
         return max((str(row["until"]) for row in rows), default="")
 
+    def removed(self) -> list[tuple[int, str, str]]:
+        """The decisions retention has removed there: number, uid, and when."""
+        # The stones first: whoever applies a retention meanwhile is read whole or not at all.
+        stones = list(self.pages("tombstone", ("uid", "number", "retention")))
+        when = {row["seq"]: str(row["at"]) for row in self.pages("retention", ("seq", "at"))}
+        return [(int(row["number"]), str(row["uid"]), when.get(row["retention"], "")) for row in stones]
+
     def retain(self, kind: str, until: str, why: str) -> dict[str, int]:
         """Have what is older removed there, on record; how many rows of which table went.
 

@@ -7,6 +7,7 @@ slowest processing, and sent again only when it is surely absent.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -24,10 +25,12 @@ from cairnops.telemetry import tracing
 
 log = logging.getLogger(__name__)
 
-_SPARE_MS, _SPARE_MOST_MS = 50, 60_000
+_SPARE_MS = 50
 
 #: How long a worker that stays looks away when there is nothing to do, and when the database is away.
 _IDLE_MS, _AWAY_MS = 250, 1000
+#: How often it looks whether somebody's clock was wrong, seconds.
+_RIGHT_S = 5.0
 
 T = TypeVar("T")
 
@@ -59,6 +62,7 @@ class Worker:
         self._circuit = circuit
         #: How often in a row the conversation of an effect could not be read, by the effect's uid.
         self._unreadable: dict[str, int] = {}
+        self._right_until = float("-inf")
         #: How long after it was asked for a claim may still be used; the lease is longer by as much.
         self._spare_ms = max(policy.settle_ms // 2, _SPARE_MS)
 
@@ -137,16 +141,33 @@ class Worker:
         The lease runs from before the claim. After a long wait for the database's lock (or a suspended
         process) a peer may already be looking the effect up, and what we would send now it would miss.
         """
+        await self._set_right()
         asked, lease, pace = self._timing.now_ms(), self._lease_ms(), self._policy.per_second
+        turn = self._circuit is not None and self._circuit.take_turn()
+        heedful = self._circuit is not None and not turn
         claim = await self._apart(
             lambda: self._outbox.claim(
-                self._owner, now_ms=asked, lease_ms=lease, per_second=pace, heedful=self._circuit is not None
+                self._owner, now_ms=asked, lease_ms=lease, per_second=pace, heedful=heedful
             )
         )
+        if self._circuit is not None and turn and claim is not None and claim.unclear:
+            self._circuit.leave_turn()
         if claim is None or claim.unclear or self._timing.now_ms() - asked <= self._spare_ms:
             return claim
         await self._too_late(claim, asked)
         return None
+
+    async def _set_right(self) -> None:
+        now = time.monotonic()
+        if now < self._right_until:
+            return
+        self._right_until = now + _RIGHT_S
+        longest = delivery.longest_ms(self._policy)
+        if wrong := await self._apart(lambda: self._outbox.set_right(longest)):
+            log.warning(
+                "Due times were too far ahead: somebody's clock was wrong.",
+                extra={"action": "due_set_right", "effects": wrong},
+            )
 
     def _lease_ms(self) -> int:
         return delivery.lease_ms(self._policy) + self._spare_ms
@@ -154,7 +175,7 @@ class Worker:
     async def _too_late(self, claim: Claim, asked: int) -> None:
         took = self._timing.now_ms() - asked
         # On a disk this slow the next one would be late again.
-        self._spare_ms = min(2 * took, _SPARE_MOST_MS)
+        self._spare_ms = min(2 * took, delivery.SPARE_MOST_MS)
         due = self._timing.now_ms()
         await self._apart(lambda: self._outbox.give_back(claim, due_ms=due))
         log.info(
@@ -181,7 +202,8 @@ class Worker:
         step.say(error=result.error_code)
         duration, at = self._timing.counter_us() - begun, self._stamp()
         after = delivery.after_try(result, claim.attempt, self._policy)
-        if await self._down(breaker.silent(result), last=isinstance(after, Done)):
+        silent, code = breaker.silent(result), result.error_code
+        if await self._down(silent, last=isinstance(after, Done), effect=claim.effect.uid, code=code):
             if result.answer is Answer.RETRY:
                 # It never got there, and an outage uses up no tries.
                 await self._give_back(claim)
@@ -219,6 +241,8 @@ class Worker:
         if await self._down(found is Found.UNAVAILABLE, last=isinstance(after, Done)):
             await self._give_back(claim)
             return None
+        if found is Found.ABSENT and isinstance(after, Done) and await self._in_vain(claim):
+            after = Again(after_ms=delivery.in_turn_ms(claim.attempt, self._policy))
         match after:
             case Done(status=status):
                 fenced = await self._apart(
@@ -241,11 +265,16 @@ class Worker:
                 )
                 return None
 
-    async def _down(self, silent: bool, *, last: bool) -> bool:
-        """Whether the help desk is down, after a try or a look-up that was answered or not."""
+    async def _down(self, silent: bool, *, last: bool, effect: str = "", code: str = "") -> bool:
+        """Whether the help desk is down, after a try (of that effect) or a look-up that was answered or not."""
         if self._circuit is None:
             return False
-        return await self._circuit.heard(silent, last=last)
+        return await self._circuit.heard(silent, last=last, effect=effect, code=code)
+
+    async def _in_vain(self, claim: Claim) -> bool:
+        if self._circuit is None:
+            return False
+        return breaker.in_vain(await self._circuit.last(), claim.tried, self._policy)
 
     async def _give_back(self, claim: Claim) -> None:
         due = self._timing.now_ms()

@@ -69,6 +69,8 @@ class Claim:
     #: What was decided on; None when nobody wrote it down, or when a person has looked since.
     seen: Seen | None = None
     decided: datetime | None = None
+    #: When the unclear try was made; None when nobody saw its end.
+    tried: datetime | None = None
 
 
 class Answer(StrEnum):
@@ -93,6 +95,9 @@ class Failure(StrEnum):
     MALFORMED = "EBADBODY"
     TLS = "ETLS"
 
+
+#: A lease is longer than it need be by as much at the most, for a disk that is slow.
+SPARE_MOST_MS = 60_000
 
 #: Nothing was sent: the help desk has no team or nobody of the name the policy gives.
 NOBODY = "ENOBODY"
@@ -206,6 +211,11 @@ def after_look_up(found: Found, attempt: int, last_error: str, looks: int, polic
     return _again_or(attempt, policy, last_error, None)
 
 
+def in_turn_ms(attempt: int, policy: DeliveryPolicy) -> int:
+    """Pause after a try that does not count: long enough that others have their turn, and no longer than a cap."""
+    return min(backoff_ms(attempt, policy), policy.retry_after_cap_ms)
+
+
 def _again_or(attempt: int, policy: DeliveryPolicy, error_code: str, retry_after_ms: int | None) -> Step:
     if attempt >= policy.max_attempts:
         timed_out = error_code == Failure.TIMEOUT.value
@@ -222,3 +232,9 @@ def lease_ms(policy: DeliveryPolicy) -> int:
     A worker that dies is thus taken over only when its last request must have landed.
     """
     return policy.timeout_ms + policy.settle_ms
+
+
+def longest_ms(policy: DeliveryPolicy) -> int:
+    """The longest that an effect is ever made to wait: a pause between two tries, or the lease of a slow disk."""
+    pause = max(backoff_ms(policy.max_attempts, policy), policy.retry_after_cap_ms)
+    return max(pause, lease_ms(policy) + SPARE_MOST_MS)

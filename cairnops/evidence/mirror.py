@@ -280,4 +280,4 @@ def as_source(project: Project, wrong: list[int]) -> Rows:
     """
     records = [*decisions(project, wrong), *sync_events(project)]
     rows = [row for record in records if (row := read_row(record, "supabase")) is not None]
-    return Rows.of(rows, name="supabase", kind="supabase")
+    return Rows.of(rows, name="supabase", kind="supabase", removed=project.removed())

@@ -94,7 +94,8 @@ def of_workspace(workspace: Workspace) -> Rows:
                 attempt=final["attempt"] if final else 0,
             )
         )
-    return Rows.of(rows, name="workspace", kind="workspace")
+    removed = ((stone.number, stone.uid, stone.at) for stone in workspace.retention.tombstones())
+    return Rows.of(rows, name="workspace", kind="workspace", removed=removed)
 
 
 def open_source(path: str, stack: ExitStack, *, large: int = LARGE) -> Source:

@@ -5,7 +5,7 @@ import io
 from collections import defaultdict
 from xml.etree import ElementTree as xml
 
-from cairnops.analytics.reconcile_result import CODES, Finding, Reconciliation
+from cairnops.analytics.reconcile_result import CODES, HARMLESS, Finding, Reconciliation
 from cairnops.evidence import inert
 
 COLUMNS = (
@@ -92,7 +92,10 @@ def _element(suite: xml.Element, owner: str, name: str) -> xml.Element:
 def _case(suite: xml.Element, owner: str, name: str, findings: list[Finding]) -> int:
     """Add a test case; returns 1 when it fails."""
     case = _element(suite, owner, name)
+    if told := [f for f in findings if f.code in HARMLESS]:
+        xml.SubElement(case, "system-out").text = _xml("\n".join(_said(f) for f in told))
     # Readers differ over several failures in a case, so one holds them all.
+    findings = [f for f in findings if f.code not in HARMLESS]
     if not findings:
         return 0
     types = " ".join(dict.fromkeys(f.code for f in findings))

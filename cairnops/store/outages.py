@@ -3,12 +3,13 @@
 from contextlib import suppress
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cairnops import codec
 from cairnops.domain.breaker import Outage
 from cairnops.domain.changes import Entry
+from cairnops.domain.clocks import latest_ms
 from cairnops.store import tables as t
 from cairnops.store.audit import DELIVERY, append
 from cairnops.store.engine import reading, repeatable, steady, writing
@@ -59,12 +60,12 @@ class SqlOutages:
         return False
 
     @repeatable
-    def take_turn(self, now_ms: int, until_ms: int) -> bool:
-        """Whether it is the caller who asks now; then nobody else does before `until_ms`."""
+    def take_turn(self, now_ms: int, turn_ms: int) -> bool:
+        """Whether it is the caller who asks now; then nobody else does for `turn_ms`."""
+        ask = t.outage.c.ask_ms
+        due = or_(ask <= now_ms, ask > latest_ms(now_ms, turn_ms))
         with writing(self._engine, over="") as c:
-            taken = c.execute(
-                update(t.outage).where(self._lasts, t.outage.c.ask_ms <= now_ms).values(ask_ms=until_ms)
-            )
+            taken = c.execute(update(t.outage).where(self._lasts, due).values(ask_ms=now_ms + turn_ms))
             return taken.rowcount == 1
 
     @repeatable

@@ -5,13 +5,27 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    and_,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from cairnops import codec
 from cairnops.domain.changes import Entry
+from cairnops.domain.clocks import latest_ms
 from cairnops.domain.delivery import Answer, Claim, Effect, EffectKind, FinalStatus, Found, Result
 from cairnops.domain.stale import Seen
+from cairnops.store import clock
 from cairnops.store import tables as t
 from cairnops.store.audit import DELIVERY, PARKED, append
 from cairnops.store.engine import Interrupted, reading, repeatable, steady, writing
@@ -126,7 +140,41 @@ class SqlOutbox:
                 owner=owner,
                 seen=codec.read(Seen, json.loads(row.seen)) if row.seen else None,
                 decided=_decided(row.uid) if row.seen else None,
+                tried=self._tried(c, row.uid, attempt) if unclear else None,
             )
+
+    @repeatable
+    def set_right(self, longest_ms: int) -> int:
+        """Let nothing wait for a moment that no pause of that length leads to; returns how many effects did.
+
+        Such a moment comes from a clock that was set back since, or was wrong. From now on they wait for the
+        longest pause there is: whoever has one of them in hand has ended by then.
+        """
+        e, b = t.effect.c, t.bucket.c
+        here = (e.destination == self._destination, e.state != "parked")
+        with reading(self._engine) as c:
+            latest = latest_ms(clock.now_ms(c), longest_ms)
+            far = exists(select(e.seq).where(*here, e.due_ms > latest))
+            held = exists(
+                select(b.free_us).where(b.destination == self._destination, b.free_us > latest * 1000)
+            )
+            if not c.execute(select(or_(far, held))).scalar():
+                return 0
+        with writing(self._engine, over="") as c:
+            now_ms = clock.now_ms(c)
+            latest = latest_ms(now_ms, longest_ms)
+            c.execute(
+                update(t.bucket)
+                .where(b.destination == self._destination, b.free_us > latest * 1000)
+                .values(free_us=now_ms * 1000)
+            )
+            mended = update(t.effect).where(*here, e.due_ms > latest).values(due_ms=now_ms + longest_ms)
+            return c.execute(mended).rowcount
+
+    def _tried(self, c: Connection, uid: str, attempt: int) -> datetime | None:
+        a = t.attempt.c
+        at = c.execute(select(a.at).where(a.effect_uid == uid, a.attempt == attempt)).scalar()
+        return codec.moment(at) if at else None
 
     def next_due_ms(self) -> int | None:
         """When the next effect can be claimed (epoch milliseconds); None when all are finished.

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Table, func, insert, select, text
 from cairnops import codec
 from cairnops.domain import merkle
 from cairnops.errors import WorkspaceError
-from cairnops.store import migrations
+from cairnops.store import clock, migrations
 from cairnops.store import tables as t
 from cairnops.store.engine import MOVED, is_sqlite, layout, place, reading, writing
 from cairnops.store.retention import buried
@@ -120,8 +120,7 @@ def clock_ms(engine: Engine) -> int | None:
     with reading(engine) as c:
         if is_sqlite(c):
             return None
-        told = c.execute(text("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)"))
-        return int(told.scalar_one())
+        return clock.now_ms(c)
 
 
 def moved_to(c: Connection) -> str:

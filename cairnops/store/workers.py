@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, select, text, update
+from sqlalchemy import Engine, Row, delete, insert, select, update
 
 from cairnops import codec
+from cairnops.store import clock
 from cairnops.store import tables as t
-from cairnops.store.engine import is_sqlite, reading, repeatable, steady, writing
+from cairnops.store.engine import reading, repeatable, steady, writing
 from cairnops.store.outbox import decided_ms
 
 #: A worker that has not been heard of for so long is stale: killed, frozen, or cut off from the database.
@@ -36,21 +37,26 @@ class Queue:
 
 @steady
 class SqlWorkers:
-    """The workers of one database, and the queue of one help desk. Times are those of the database's clock."""
+    """The workers of one database, and the queue of one help desk. Times are by the database's clock."""
 
     def __init__(self, engine: Engine, destination: str = ""):
         self._engine, self._destination = engine, destination
 
-    @property
-    def own_clock(self) -> bool:
-        """Whether the database has a clock of its own; a file goes by the machine's."""
-        return not is_sqlite(self._engine)
+    def clock_ms(self) -> int:
+        """The database's clock, epoch milliseconds."""
+        with reading(self._engine) as c:
+            return clock.now_ms(c)
+
+    @repeatable
+    def keep_clock(self) -> int:
+        """The same, for one that is about to deliver: from now on it is not moved by who sets the machine's."""
+        return clock.ask(self._engine)
 
     @repeatable
     def enter(self, name: str, *, host: str, pid: int, version: str, concurrency: int, at: datetime) -> int:
         """Be listed from now on; returns the database's clock, epoch milliseconds."""
         with writing(self._engine, over="") as c:
-            now_ms = _now_ms(c, at)
+            now_ms = clock.keep(c)
             c.execute(delete(t.worker).where(t.worker.c.name == name))
             c.execute(delete(t.worker).where(t.worker.c.beat_ms < now_ms - _FORGOTTEN_MS))
             c.execute(
@@ -70,10 +76,10 @@ class SqlWorkers:
         return now_ms
 
     @repeatable
-    def beat(self, name: str, *, delivered: int, failed: int, at: datetime) -> int:
+    def beat(self, name: str, *, delivered: int, failed: int) -> int:
         """Be heard of; returns as `enter` does. Who was forgotten, frozen for a day, is not listed again."""
         with writing(self._engine, over="") as c:
-            now_ms = _now_ms(c, at)
+            now_ms = clock.keep(c)
             c.execute(
                 update(t.worker)
                 .where(t.worker.c.name == name)
@@ -87,18 +93,18 @@ class SqlWorkers:
         with writing(self._engine, over="") as c:
             c.execute(delete(t.worker).where(t.worker.c.name == name))
 
-    def listed(self, at: datetime) -> list[dict[str, Any]]:
+    def listed(self) -> list[dict[str, Any]]:
         """Every worker, oldest first, with `beatAgoMs` and whether it is `alive`."""
         with reading(self._engine) as c:
-            now_ms = _now_ms(c, at)
+            now_ms = clock.now_ms(c)
             rows = c.execute(select(t.worker).order_by(t.worker.c.started, t.worker.c.name)).all()
         return [_shown(row, now_ms) for row in rows]
 
     def queue(self, at: datetime) -> Queue:
-        """How much waits for this help desk, and for how long."""
+        """How much waits for this help desk, and for how long; `at` is the clock decisions are made by."""
         e = t.effect.c
         with reading(self._engine) as c:
-            now_ms = _now_ms(c, at)
+            now_ms = clock.now_ms(c)
             rows = c.execute(
                 select(e["state", "due_ms", "conversation_id", "uid", "attempt", "owner"])
                 .where(e.due_ms.is_not(None), e.destination == self._destination)
@@ -106,16 +112,16 @@ class SqlWorkers:
             ).all()
         waiting = [row for row in rows if row.state != "parked"]
         first = {row.conversation_id: row for row in reversed(waiting)}.values()
-        since = [decided_ms(row.uid) for row in waiting]
+        here_ms = round(at.timestamp() * 1000)
         # What has never been tried was due from the moment it was decided.
-        due = [max(row.due_ms, decided_ms(row.uid)) for row in first]
+        due = [now_ms - row.due_ms if row.due_ms else here_ms - decided_ms(row.uid) for row in first]
         return Queue(
             waiting=len(waiting),
             under_way=sum(bool(row.owner) and row.due_ms > now_ms for row in waiting),
             retrying=sum(not row.owner and (row.attempt > 0 or row.state == "looking") for row in waiting),
             parked=len(rows) - len(waiting),
-            overdue_ms=max([now_ms - d for d in due if d <= now_ms], default=0),
-            oldest_ms=max([now_ms - s for s in since if s <= now_ms], default=0),
+            overdue_ms=max([0, *due]),
+            oldest_ms=max([0, *(here_ms - decided_ms(row.uid) for row in waiting)]),
         )
 
 
@@ -134,14 +140,3 @@ def _shown(row: Row[Any], now_ms: int) -> dict[str, Any]:
         "delivered": row.delivered,
         "failed": row.failed,
     }
-
-
-def _now_ms(c: Connection, at: datetime) -> int:
-    """The clock everybody on this database shares: its server's; a file's is that of the machine it is on."""
-    if is_sqlite(c):
-        return _epoch_ms(at)
-    return int(c.execute(text("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)")).scalar_one())
-
-
-def _epoch_ms(at: datetime) -> int:
-    return round(at.timestamp() * 1000)

@@ -33,6 +33,8 @@ from cairnops.store.engine import reading
 from cairnops.workspace import Workspace
 
 TOKEN = "t0ken"
+#: What a worker says that was not upgraded with the others; the layout is the same.
+OLDER = "0.0.9"
 T0 = datetime(2025, 10, 16, 17, 0, tzinfo=UTC)
 ALEX = Actor(email="alex@shop.example")
 TIMEOUT_MS, SETTLE_MS = 500, 700
@@ -97,6 +99,8 @@ class Tally:
     cuts: int = 0
     jumps: int = 0
     fills: int = 0
+    #: What those that delivered called themselves.
+    versions: set[str] = field(default_factory=set)
     requests: int = 0
     struck: int = 0
     ended: Counter[str] = field(default_factory=Counter)
@@ -130,7 +134,7 @@ class Storm:
         self.workers: dict[int, float] = {}
         #: Where the clocks of the workers stand, seconds from the true time.
         self.clocks: list[Path] = []
-        self._made = 0
+        self._made = self._started = 0
         for key in range(1, 31):
             self.conversation(key)
         self.simulator.set_faults(
@@ -199,7 +203,9 @@ class Storm:
             if clock not in self.clocks:
                 clock.write_text("0")
                 self.clocks.append(clock)
-            env = self.env | {"STORM_CLOCK": str(clock)}
+            # Every other one has not been upgraded yet.
+            self._started += 1
+            env = self.env | {"STORM_CLOCK": str(clock), "STORM_VERSION": OLDER if self._started % 2 else ""}
             pid = self.forker.start(["cairnops", "worker", "-w", str(self.root)], env, self.log)
             self.workers[pid] = time.monotonic()
 
@@ -225,8 +231,10 @@ class Storm:
     def _begun(self) -> list[int]:
         """The workers that are listed, and so have begun to deliver."""
         with reading(self.w.ledger.engine) as c:
-            listed = set(c.execute(select(t.worker.c.pid)).scalars())
-        return [pid for pid in self.workers if pid in listed]
+            listed = {row.pid: row.version for row in c.execute(select(t.worker.c["pid", "version"]))}
+        begun = [pid for pid in self.workers if pid in listed]
+        self.tally.versions |= {listed[pid] for pid in begun}
+        return begun
 
     def freeze_one(self, seconds: float) -> None:
         """Stop a worker in its tracks for longer than its leases, and let it go on as if nothing had been."""
@@ -374,6 +382,10 @@ def _work(order: dict[str, Any]) -> None:
         del os.environ[name]
     os.environ |= order["env"]
     _set_clock(Path(order["env"]["STORM_CLOCK"]))
+    if version := order["env"]["STORM_VERSION"]:
+        import cairnops
+
+        cairnops.__version__ = version
     sys.argv = order["argv"]
     main()
 

@@ -215,6 +215,40 @@ def test_an_hour_without_a_help_desk(tmp_path: Path, how: str) -> None:
         story.close()
 
 
+def test_a_help_desk_that_answers_and_takes_nothing(tmp_path: Path) -> None:
+    """Its web workers are there, and whatever is to be written fails: nothing may use up its tries on that."""
+    story = Story(tmp_path)
+
+    async def told() -> None:
+        async with ChatwootClient(story.simulator.base_url, 1, TOKEN, timeout_ms=5000) as client:
+            for key in KEYS:
+                story.desk.observe(await client.conversation(key), ALEX)
+        story.simulator.set_faults([{"action": "server_error", "match": {"call": "create_message"}}])
+        async with story.workers():
+            for key in KEYS[:6]:
+                story.decide(key)
+            await story.until(lambda: (last := story.outages.last()) is not None and last.deaf)
+            begun = len(writes(story))
+            story.at = T0 + timedelta(minutes=5)
+            await story.until(lambda: len(writes(story)) >= begun + 4)
+            assert len(story.waiting()) == 6 and not story.replies()
+            story.simulator.set_faults([])
+            story.at = T0 + timedelta(minutes=6)
+            await story.until(lambda: not story.waiting())
+        assert story.replies() == dict.fromkeys(KEYS[:6], 1)
+        kinds = [e["kind"] for e in story.ledger.events() if e["kind"].startswith("help_desk.")]
+        assert kinds == ["help_desk.down", "help_desk.back"]
+
+    try:
+        asyncio.run(told())
+    finally:
+        story.close()
+
+
+def writes(story: Story) -> list[Any]:
+    return [r for r in story.simulator.requests() if r["method"] == "POST"]
+
+
 def answered(story: Story) -> str:
     (message,) = [m for m in story.simulator.messages(105) if m["message_type"] == 1 and not m["run_key"]]
     return f"{datetime.fromtimestamp(message['created_at'], UTC):%H:%M} UTC"

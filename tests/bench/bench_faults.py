@@ -1,4 +1,4 @@
-"""Workers killed, frozen, cut off, on a full disk and on wrong clocks, while every fourth answer outside is wrong.
+"""Workers of two versions killed, frozen, cut off, on a full disk and on wrong clocks, while every fourth answer outside is wrong.
 
 Run it: python tests/bench/bench_faults.py [KILLS]. It prints how many effects were lost, doubled and stuck.
 """
@@ -38,7 +38,7 @@ def report(name: str, tally: object, seconds: float) -> bool:
         f"{name}: {x.effects} effects, {x.kills} kills ({x.hit} of a worker with {x.held} effects in hand), "  # type: ignore[attr-defined]
         f"{x.freezes} freezes, {x.restarts} database restarts, {x.cuts} cuts, {x.jumps} clocks set, {x.fills} disks full, "  # type: ignore[attr-defined]
         f"{x.struck} of {x.requests} requests struck, "  # type: ignore[attr-defined]
-        f"{x.lost_tries} tries whose worker died; ended {dict(x.ended)}\n"  # type: ignore[attr-defined]
+        f"{x.lost_tries} tries whose worker died; versions {sorted(x.versions)}; ended {dict(x.ended)}\n"  # type: ignore[attr-defined]
         f"  lost {x.lost}, doubled {x.doubled}, stuck {x.stuck}, said to have failed and there {x.false}, "  # type: ignore[attr-defined]
         f"conversations out of order {x.out_of_order}; recovery "  # type: ignore[attr-defined]
         f"{', '.join(f'{s:.1f}' for s in x.recovery_s)} s (lease {storms.LEASE_S:.2f} s); {seconds:.0f} s",  # type: ignore[attr-defined]
@@ -97,6 +97,10 @@ def main() -> int:
             clean.append(
                 report("SQLite, frozen", storms.rage(s, FREEZES, freezes=FREEZES), time.monotonic() - begun)
             )
+        begun = time.monotonic()
+        with storms.storm(folder / "clock", forker=forker, seed=6) as s:
+            tally = storms.rage(s, JUMPS, meanwhile=lambda _: s.jump())
+            clean.append(report("SQLite, clock set", tally, time.monotonic() - begun))
         for name, strike, times in (("cut off", "cut", CUTS), ("clocks set", "jump", JUMPS)):
             url, begun = postgres.url(server_folder, f"storm_{strike}"), time.monotonic()
             admin(server_folder, f"CREATE DATABASE storm_{strike}")

@@ -133,7 +133,6 @@ def figures(spent: list[float], took: float) -> str:
 
 
 def main() -> int:
-    from cairnops.workspace import now
 
     folder, count = Path(tempfile.mkdtemp(prefix="cairnops-shared-")), DESKS * PEOPLE * EACH
     folder.chmod(0o755)
@@ -151,7 +150,7 @@ def main() -> int:
             bare = everybody("insert", s.root, s.env)
             alone = len(os.sched_getaffinity(0)), os.getloadavg()[0]
             s.keep(WORKERS)
-            while len(s.w.workers.listed(now())) < WORKERS:
+            while len(s.w.workers.listed()) < WORKERS:
                 time.sleep(0.1)
             begun = time.perf_counter()
             spent = everybody("press", s.root, s.env)

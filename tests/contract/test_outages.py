@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -73,22 +74,20 @@ def test_of_all_who_find_out_at_once_one_says_so(database: Any, ledger: SqlLedge
 def test_of_all_who_come_one_asks(database: Any, outages: SqlOutages) -> None:
     outages.begin(DOWN)
     peers = [SqlOutages(database.engine) for _ in range(3)]
-    assert [p.take_turn(4999, 6000) for p in peers] == [False] * 3
-    assert [p.take_turn(5000, 6000) for p in peers] == [True, False, False]
-    assert [p.take_turn(5999, 7000) for p in peers] == [False] * 3
-    assert peers[1].take_turn(6000, 7000), "who asked never came back, and the next one does"
+    assert [p.take_turn(4999, 1000) for p in peers] == [False] * 3
+    assert [p.take_turn(5000, 1000) for p in peers] == [True, False, False]
+    assert [p.take_turn(5999, 1000) for p in peers] == [False] * 3
+    assert peers[1].take_turn(6000, 1000), "who asked never came back, and the next one does"
     outages.go_on(replace(DOWN, error="HTTP_502", ask_ms=9000))
     assert outages.last() == replace(DOWN, error="HTTP_502", ask_ms=9000)
     outages.end(replace(DOWN, ended=T0))
-    assert not peers[0].take_turn(99_000, 100_000), "nobody asks for what is over"
+    assert not peers[0].take_turn(99_000, 1000), "nobody asks for what is over"
 
 
 def test_one_help_desk_is_not_another(database: Any, outages: SqlOutages) -> None:
     other = SqlOutages(database.engine, "chatwoot:elsewhere")
     outages.begin(DOWN)
-    assert (
-        other.last() is None and not other.take_turn(9999, 10_000) and not other.end(replace(DOWN, ended=T0))
-    )
+    assert other.last() is None and not other.take_turn(9999, 1000) and not other.end(replace(DOWN, ended=T0))
     assert outages.last() == DOWN
 
 
@@ -146,6 +145,8 @@ class Remote:
         self.clock, self.answer, self.there = clock, OK, True
         #: What was tried, and what of it arrived.
         self.sent: list[str] = []
+        #: What it chokes on.
+        self.broken: set[str] = set()
         self.landed: list[str] = []
         self.asked: list[int] = []
         self.stands: Seen | None = None
@@ -153,9 +154,10 @@ class Remote:
 
     async def deliver(self, effect: Effect) -> Result:
         self.sent.append(effect.uid)
-        if self.there and self.answer is OK:
+        answer = BROKEN if effect.uid in self.broken else self.answer if self.there else REFUSED
+        if answer is OK:
             self.landed.append(effect.uid)
-        return self.answer if self.there else REFUSED
+        return answer
 
     async def find(self, _: Effect) -> Found:
         return Found.ABSENT if self.there else Found.UNAVAILABLE
@@ -252,14 +254,74 @@ def test_what_may_have_arrived_is_looked_up_when_it_is_back(bench: Bench, decide
     )
 
 
-def test_a_help_desk_that_answers_is_not_down_however_badly_it_takes_replies(
-    bench: Bench, decide: Any
-) -> None:
-    decide("101"), decide("102")
+def test_one_effect_the_help_desk_chokes_on_is_no_outage(bench: Bench, decide: Any) -> None:
+    choked = decide("101")
+    bench.remote.broken = {choked}
+    bench.drain(replace(POLICY, max_attempts=8))
+    assert bench.outages.last() is None and bench.states() == [("failed", 8)]
+
+
+def rounds(bench: Bench, count: int) -> None:
+    for _ in range(count):
+        bench.clock.now += 1000
+        bench.at += timedelta(seconds=1)
+        with pytest.raises(RemoteError, match="has taken nothing since"):
+            bench.drain()
+
+
+def test_nothing_ends_because_the_help_desk_took_nothing(bench: Bench, decide: Any) -> None:
+    """It answers every question and refuses everything that is to be written with 503."""
+    for conversation in ("101", "102", "103"):
+        decide(conversation)
+    bench.remote.stands = stale.seen(bench.ledger.conversation("101"))  # type: ignore[arg-type]
     bench.remote.answer = BROKEN
-    bench.drain()
-    assert bench.outages.last() is None
-    assert [stage for stage, _ in bench.states()] == ["failed", "failed"]
+    with pytest.raises(RemoteError, match=r"has taken nothing since 17:00 UTC \(HTTP_503\)"):
+        bench.drain()
+    assert len(bench.remote.sent) == POLICY.outage_after
+    rounds(bench, 25)
+    tried = bench.remote.sent[POLICY.outage_after :]
+    assert 10 <= len(tried) <= 25, "one effect an interval, no more"
+    assert len(set(tried)) == 3, "each has its turn"
+    assert {stage for stage, _ in bench.states()} <= {"ready", "looking"}
+    bench.remote.answer = OK
+    bench.clock.now += 40_000
+    bench.at += timedelta(seconds=40)
+    assert bench.drain() == 3
+    assert [stage for stage, _ in bench.states()] == ["success"] * 3 and len(bench.remote.landed) == 3
+    kinds = [e["kind"] for e in bench.ledger.events() if e["kind"].startswith("help_desk.")]
+    assert kinds == ["help_desk.down", "help_desk.back"]
+
+
+def test_what_it_chokes_on_does_not_keep_the_others_waiting(bench: Bench, decide: Any) -> None:
+    choked, fine = decide("101"), [decide("102"), decide("103")]
+    bench.remote.stands = stale.seen(bench.ledger.conversation("101"))  # type: ignore[arg-type]
+    bench.remote.answer = BROKEN
+    with pytest.raises(RemoteError):
+        bench.drain()
+    bench.remote.answer, bench.remote.broken = OK, {choked}
+    for _ in range(8):
+        bench.clock.now += 1000
+        bench.at += timedelta(seconds=1)
+        with suppress(RemoteError):
+            bench.drain()
+    assert sorted(bench.remote.landed) == sorted(fine)
+    assert sorted(stage for stage, _ in bench.states()) == ["failed", "success", "success"]
+    assert (last := bench.outages.last()) is not None and last.ended is not None
+
+
+def test_that_it_answers_again_is_not_enough_where_it_took_nothing(bench: Bench, decide: Any) -> None:
+    for conversation in ("101", "102", "103"):
+        decide(conversation)
+    bench.remote.stands = stale.seen(bench.ledger.conversation("101"))  # type: ignore[arg-type]
+    bench.remote.answer = BROKEN
+    with pytest.raises(RemoteError):
+        bench.drain()
+    bench.remote.there = False
+    bench.clock.now += 1000
+    with pytest.raises(RemoteError, match=r"has taken nothing since 17:00 UTC .ECONNREFUSED"):
+        bench.drain()
+    bench.remote.there = True
+    rounds(bench, 3)
 
 
 WROTE = Mark(at=T0 + timedelta(minutes=20), id="2000")

@@ -36,6 +36,24 @@ def test_a_plan_is_looked_at_and_then_applied(kept: Path, cli: Any) -> None:
     assert late.code == 2 and "is not what would be removed now" in late.err
 
 
+def test_a_worksheet_of_then_is_told_what_was_removed(kept: Path, tmp_path: Path, cli: Any) -> None:
+    sheet = tmp_path / "worksheet.md"
+    sheet.write_text("| Decision |\n|---|\n| 101 |\n| 102 |\n| 999 |\n")
+    assert cli("retention", "apply", "--yes", "--as", ADA, "-w", kept).code == 0
+    told = json.loads(cli("reconcile", sheet, "--json", "-w", kept).out)
+    (day,) = sql(kept, "SELECT DISTINCT substr(at, 1, 10) FROM retention")[0]
+    found = [(f["code"], f["decision"], f["log"]) for f in told["findings"] if f["line"]]
+    gone = f"removed by retention on {day}"
+    assert found == [
+        ("missing_in_log", "999", "no such decision"),
+        ("removed_by_retention", "101", gone),
+        ("removed_by_retention", "102", gone),
+    ]
+    sheet.write_text("| Decision |\n|---|\n| 101 |\n| 102 |\n")
+    shown = cli("reconcile", sheet, "-w", kept, columns=140)
+    assert shown.code == 0 and gone in shown.out and "2 removed; 0 findings" in shown.out, shown.out
+
+
 def sql(root: Path, statement: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(root / "cairnops.db", isolation_level=None)) as c:
         return c.execute(statement).fetchall()

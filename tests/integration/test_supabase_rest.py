@@ -338,7 +338,9 @@ def test_what_retention_removed_is_not_sent_again(
         limit = every(fresh, "decision")[4]["at"]
         told = there.retain("decisions", limit, "365 days")
         assert there.removed_until() == limit
+        removed = there.removed()
     left = [row["number"] for row in every(fresh, "decision")]
+    assert sorted(n for n, uid, at in removed if uid and at) == sorted(set(range(101, 108)) - set(left))
     assert told["decision"] > 0 and len(left) == 7 - told["decision"]
     sent = json.loads(cli("supabase", "push", "--json", "-w", played).out)["tables"]
     assert {s["table"]: s["sent"] for s in sent} == dict.fromkeys(NAMES, 0)

@@ -5,11 +5,12 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,23 @@ def test_a_worker_that_was_killed_is_shown_and_its_effect_is_not_lost(played: Pa
         (row,) = [d for d in w.ledger.deliveries() if d["uid"] == uid]
     assert [a["answer"] for a in row["attempts"]] == ["lost", "ok"]
     assert row["final"]["status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("layout", "mends"), [("1", "cairnops db upgrade"), ("3", "or a newer one")], ids=["older", "newer"]
+)
+def test_a_worker_of_another_layout_does_not_begin(played: Path, cli: Any, layout: str, mends: str) -> None:
+    uid = put(played)
+    with closing(sqlite3.connect(played / "cairnops.db")) as file, file:
+        file.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (layout,))
+    refused = cli("worker", "--once", "-w", played)
+    assert refused.code == 2 and f"layout {layout}, this cairnops needs 2" in refused.err
+    assert mends in refused.err
+    with closing(sqlite3.connect(played / "cairnops.db")) as file:
+        assert file.execute("SELECT state, attempt FROM effect WHERE uid = ?", (uid,)).fetchone() == (
+            "ready",
+            0,
+        )
 
 
 def test_health_over_http(played: Path) -> None:

@@ -53,6 +53,40 @@ def test_when_it_is_asked_whether_anybody_is_there(run: int, last: bool, asked: 
 
 
 @pytest.mark.parametrize(
+    ("failed", "deaf"),
+    [
+        pytest.param([], False, id="none"),
+        pytest.param(["a", "b", "a", "b"], False, id="one short"),
+        pytest.param(["a", "b", "a", "b", "a"], True, id="as often as the policy says"),
+        pytest.param(["a", "a", "a", "a", "a"], False, id="one effect alone"),
+        pytest.param(["a", "a", "a", "a", "b"], True, id="the second one too"),
+    ],
+)
+def test_when_it_takes_nothing(failed: list[str], deaf: bool) -> None:
+    assert breaker.takes_nothing(failed, FIVE) is deaf
+
+
+@pytest.mark.parametrize(
+    ("ended", "tried", "vain"),
+    [
+        pytest.param(None, 1000, True, id="while it lasts"),
+        pytest.param(None, -800, True, id="how it was noticed"),
+        pytest.param(None, -801, False, id="before"),
+        pytest.param(2000, 1999, True, id="until its end"),
+        pytest.param(2000, 2000, False, id="afterwards"),
+        pytest.param(2000, None, False, id="nobody saw its end"),
+    ],
+)
+def test_which_tries_were_in_vain(ended: int | None, tried: int | None, vain: bool) -> None:
+    def at(ms: int | None) -> datetime | None:
+        return None if ms is None else T0 + timedelta(milliseconds=ms)
+
+    policy = replace(FIVE, timeout_ms=500, settle_ms=300)
+    assert breaker.in_vain(replace(DOWN, ended=at(ended)), at(tried), policy) is vain
+    assert not breaker.in_vain(None, at(tried), policy)
+
+
+@pytest.mark.parametrize(
     ("outage", "now_ms", "stands"),
     [
         pytest.param(None, 0, Line.OPEN, id="there never was one"),
@@ -60,10 +94,12 @@ def test_when_it_is_asked_whether_anybody_is_there(run: int, last: bool, asked: 
         pytest.param(DOWN, 4999, Line.DOWN, id="before it is asked again"),
         pytest.param(DOWN, 5000, Line.ASK, id="at its moment"),
         pytest.param(DOWN, 99_000, Line.ASK, id="long after"),
+        pytest.param(DOWN, 2000, Line.DOWN, id="two turns before its moment"),
+        pytest.param(DOWN, 1999, Line.ASK, id="a moment only a wrong clock can have named"),
     ],
 )
 def test_how_the_line_stands(outage: Outage | None, now_ms: int, stands: Line) -> None:
-    assert breaker.line(outage, now_ms) is stands
+    assert breaker.line(outage, now_ms, FIVE) is stands
 
 
 def test_an_outage_keeps_its_beginning_and_tells_its_latest_error() -> None:
@@ -81,6 +117,11 @@ def test_an_outage_keeps_its_beginning_and_tells_its_latest_error() -> None:
         pytest.param(None, "", id="none"),
         pytest.param(replace(DOWN, ended=T0), "", id="over"),
         pytest.param(DOWN, "the help desk has not answered since 17:03 UTC (ECONNREFUSED)", id="lasting"),
+        pytest.param(
+            replace(DOWN, error="write HTTP_503"),
+            "the help desk has taken nothing since 17:03 UTC (HTTP_503)",
+            id="it answers and takes nothing",
+        ),
         pytest.param(
             replace(DOWN, error=""), "the help desk has not answered since 17:03 UTC", id="nobody knows why"
         ),
@@ -103,7 +144,7 @@ def test_however_many_workers_look_an_interval_sees_one_question(
     for number, pause in enumerate(looks):
         now += pause
         for _ in range(workers):
-            if breaker.line(outage, now) is Line.ASK:
+            if breaker.line(outage, now, FIVE) is Line.ASK:
                 asked.append(now)
                 back = number >= back_after
                 outage = (
@@ -113,4 +154,4 @@ def test_however_many_workers_look_an_interval_sees_one_question(
                 )
     gaps = [later - sooner for sooner, later in zip([0, *asked], asked, strict=False)]
     assert all(gap >= FIVE.ask_again_ms for gap in gaps)
-    assert breaker.line(outage, now) is not Line.ASK
+    assert breaker.line(outage, now, FIVE) is not Line.ASK

@@ -183,17 +183,32 @@ def test_without_the_look_up_an_unclear_try_would_be_sent_again() -> None:
     assert delivery.after_try(result(UNKNOWN, "ETIMEDOUT"), 3, blind) == TIMEOUT
 
 
-@pytest.mark.parametrize("hours", [-1, 1])
-def test_a_clock_that_is_set_moves_no_lease_of_a_shared_database(
-    monkeypatch: pytest.MonkeyPatch, hours: int
+@given(
+    st.integers(1, 8),
+    st.integers(0, 100_000),
+    st.integers(0, 100_000),
+    st.integers(0, 5000),
+    st.integers(0, 9**6),
+)
+def test_no_pause_is_longer_than_the_longest(
+    attempts: int, timeout: int, settle: int, backoff: int, asked: int
 ) -> None:
-    """Leases of several machines hold by the server's clock; an administrator sets one of theirs."""
-    import time
-
-    from cairnops.connectors.service import SharedTiming
-
-    timing, real = SharedTiming(), time.time_ns
-    timing.learn(timing.own_ms() + 5_000, timing.own_ms(), 1.0)
-    before = timing.now_ms()
-    monkeypatch.setattr(time, "time_ns", lambda: real() + hours * 3_600_000_000_000)
-    assert 0 <= timing.now_ms() - before < 60_000
+    """A due time beyond it is taken for a wrong clock's, so it must be beyond everything that is ever written."""
+    policy = DeliveryPolicy(
+        max_attempts=attempts,
+        timeout_ms=timeout,
+        settle_ms=settle,
+        backoff_ms=backoff,
+        retry_after_cap_ms=asked // 2,
+    )
+    longest = delivery.longest_ms(policy)
+    for number in range(1, attempts + 1):
+        steps = [
+            delivery.after_try(
+                Result(answer=answer, error_code="HTTP_429", retry_after_ms=asked), number, policy
+            )
+            for answer in Answer
+        ] + [delivery.after_look_up(found, number, "ETIMEDOUT", number, policy) for found in Found]
+        pauses = [step.after_ms for step in steps if isinstance(step, Again | LookUp)]
+        assert max([0, *pauses]) <= longest
+    assert longest >= delivery.lease_ms(policy) + delivery.SPARE_MOST_MS

@@ -130,6 +130,48 @@ def test_each_thing_that_does_not_fit_has_its_code(
     assert all(f.todo and f.meaning and (f.worksheet or f.log) for f in result.findings)
 
 
+GONE = [(9, UID.format("9"), "2026-10-20T08:00:00.000Z")]
+
+
+@pytest.mark.parametrize(
+    ("row", "records", "expected"),
+    [
+        pytest.param("9 | | | |", FIVE, "removed by retention on 2026-10-20", id="by-number"),
+        pytest.param(UID.format("9") + " | | | |", FIVE, "removed by retention on 2026-10-20", id="by-uid"),
+        pytest.param("9 | | | |", [], "removed by retention on 2026-10-20", id="nothing-is-left"),
+        pytest.param("8 | | | |", FIVE, "", id="another-is-missing"),
+        pytest.param(UID.format("8") + " | | | |", FIVE, "", id="another-uid-is-missing"),
+    ],
+)
+def test_what_retention_removed_is_not_missing(
+    row: str, records: list[dict[str, Any]], expected: str
+) -> None:
+    rows = [r for r in (read_row(record, "log") for record in records) if r]
+    result = compare(
+        [sheet(*(ROWS if records else []), row)], [Rows.of(rows, name="log", kind="x", removed=GONE)]
+    )
+    (finding,) = result.findings
+    assert finding.code == ("removed_by_retention" if expected else "missing_in_log")
+    assert finding.log == (expected or "no such decision")
+    assert (result.exit_code, result.wrong) == ((0, 0) if expected else (1, 1))
+    assert result.rows[-1].state == ("removed" if expected else "missing")
+    junit = formats.as_junit(result)
+    assert ('failures="0"' in junit and finding.log in junit) if expected else 'failures="1"' in junit
+
+
+def test_what_one_log_has_removed_another_may_still_have() -> None:
+    nine, other = decision(9), [decision(1), decision(2)]
+    logs = [source("export", nine, *other), source("other", *other), source("log", *other)]
+    removed = [(9, nine["uid"], GONE[0][2])]
+    logs[2] = Rows.of(logs[2].rows, name="log", kind="x", removed=removed)
+    result = compare([sheet(*ROWS[:2], "9 | | 1009 | |")], logs)
+    assert [(f.code, f.source) for f in result.findings] == [
+        ("missing_in_log", "other"), ("removed_by_retention", "log")
+    ]  # fmt: skip
+    assert result.findings[1].log == "removed by retention on 2026-10-20; export has it"
+    assert (result.exit_code, result.rows[2].state) == (1, "matched")
+
+
 def test_a_session_that_is_named_decides() -> None:
     log = source("log", *FIVE, decision(1, uid=UID.format("Z"), session="s0"), decision(8, session="s0"))
     assert found(compare([sheet(*ROWS)], [log], session="s1")) == []

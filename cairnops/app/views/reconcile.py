@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from cairnops.analytics.reconcile_result import Reconciliation, spell
+from cairnops.analytics.reconcile_result import HARMLESS, Reconciliation, spell
 from cairnops.app.views import words
 
 #: Rows of either table on the page; the download has all findings.
@@ -58,14 +58,14 @@ def reconciled(result: Reconciliation) -> Reconciled:
         result.exit_code
     ]
     states = Counter(row.state for row in result.rows)
-    bad = {f.line for f in result.findings if f.line}
+    bad = {f.line for f in result.findings if f.line and f.code not in HARMLESS}
     return Reconciled(
         word=word,
         tone=tone,
         said=result.nothing
         or (
             f"{words.count(len(result.rows), 'row')}: {', '.join(f'{n:,} {s}' for s, n in states.items()) or 'none'}; "
-            f"{words.count(result.counts.total(), 'finding')}; times within {result.tolerance_ms / 1000:g} s."
+            f"{words.count(result.wrong, 'finding')}; times within {result.tolerance_ms / 1000:g} s."
         ),
         read="; ".join(
             f"{words.count(len(s.rows), 'claim')} in {words.count(s.lines, 'line')} of {s.kind}"
