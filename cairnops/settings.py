@@ -4,18 +4,20 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import unquote, urlsplit
 
-from cairnops.domain import policy as policies
-from cairnops.domain.conversations import Role, Status
-from cairnops.domain.policy import Policy
 from cairnops.errors import PolicyError, SettingError
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+    from cairnops.domain.conversations import Role
+    from cairnops.domain.policy import Policy
+
+# The domain is imported where it is needed: most settings are read without it, by commands that are over
+# before it would have loaded.
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
@@ -53,6 +55,8 @@ def _address_end(text: str) -> str:
 
 def _roles(text: str) -> str:
     """`group=role` pairs with commas between."""
+    from cairnops.domain.conversations import Role
+
     known = {role.value for role in Role}
     for pair in text.split(","):
         group, equals, role = pair.strip().rpartition("=")
@@ -69,6 +73,8 @@ def _names(text: str) -> str:
 
 
 def _statuses(text: str) -> str:
+    from cairnops.domain.conversations import Status
+
     if not {name.strip() for name in text.split(",")} <= {status.value for status in Status}:
         raise ValueError
     return _names(text)
@@ -112,8 +118,7 @@ def _database(text: str) -> str:
     return f"postgresql://{text.partition('://')[2]}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting: the environment variable, what it means, and how its text is read."""
 
     name: str
@@ -435,17 +440,18 @@ def _from_keyring(service: str, name: str) -> str:
     return str(kept)
 
 
-def roles_of_groups(settings: Settings) -> dict[str, Role]:
+def roles_of_groups(settings: Settings) -> "dict[str, Role]":
     """OIDC_ROLES as a table: the provider's group, and the role it has here."""
+    from cairnops.domain.conversations import Role
+
     pairs = (pair.strip().rpartition("=") for pair in settings["OIDC_ROLES"].split(",") if pair.strip())
     return {group: Role(role) for group, _, role in pairs}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PolicyInForce:
+class PolicyInForce(NamedTuple):
     """A policy and who set which of its values."""
 
-    policy: Policy
+    policy: "Policy"
     #: For every leaf that is not the profile's own: `policy.yaml` or the environment variable.
     set_by: dict[str, str]
 
@@ -460,6 +466,10 @@ def load_policy(path: Path | None, settings: Settings) -> PolicyInForce:
     Raises:
         PolicyError: naming the file, and of each problem the key, the value given and what is accepted.
     """
+    from dataclasses import replace
+
+    from cairnops.domain import policy as policies
+
     data = _policy_data(path) if path is not None and path.exists() else {}
     name = data.pop("profile", "dry-run")
     if name not in policies.PROFILES:
@@ -531,12 +541,13 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
-def _merged(base: Policy, data: dict[str, Any], path: Path | None) -> Policy:
+def _merged(base: "Policy", data: dict[str, Any], path: Path | None) -> "Policy":
     # A file is checked by half the domain; without one nobody waits for that to load.
     from pydantic import TypeAdapter, ValidationError
 
     from cairnops import codec
     from cairnops.domain import calendar
+    from cairnops.domain import policy as policies
 
     whole = codec.plain(base)
     for section, values in data.items():
@@ -547,7 +558,7 @@ def _merged(base: Policy, data: dict[str, Any], path: Path | None) -> Policy:
             whole[section] = values
     try:
         # Strict: otherwise `minutes: yes` would be one minute.
-        policy = TypeAdapter(Policy).validate_json(json.dumps(whole), strict=True)
+        policy = TypeAdapter(policies.Policy).validate_json(json.dumps(whole), strict=True)
     except ValidationError as error:
         _refuse(path, [_problem(e) for e in error.errors()])
     hours = policy.sla.business_hours
@@ -583,7 +594,9 @@ def _problem(error: "ErrorDetails") -> str:
 
 def _keys() -> tuple[str, ...]:
     """Every key a policy file may have."""
-    leaves = (leaf for leaf, _ in policies.flatten(Policy()))
+    from cairnops.domain import policy as policies
+
+    leaves = (leaf for leaf, _ in policies.flatten(policies.Policy()))
     return tuple(dict.fromkeys(key for leaf in leaves for key in (leaf.partition(".")[0], leaf)))
 
 

@@ -14,7 +14,7 @@ from cairnops.analytics.engine import NotThisWay, tally_large
 from cairnops.analytics.quick import pieces, tally_alike
 from cairnops.analytics.scan import Scan, database
 from cairnops.analytics.summary import summarize
-from cairnops.domain.policy import AlertPolicy, MeasurePolicy
+from cairnops.domain.measures import AlertPolicy, MeasurePolicy
 from cairnops.telemetry import synthetic
 from cairnops.telemetry.source import Source
 
@@ -418,7 +418,7 @@ def test_small_files_do_not_load_the_engine(tmp_path):
     path = good(tmp_path / "e.ndjson", rows=4)
     code = (
         "import sys\nfrom cairnops.analytics.summary import summarize\n"
-        "from cairnops.domain.policy import AlertPolicy, MeasurePolicy\n"
+        "from cairnops.domain.measures import AlertPolicy, MeasurePolicy\n"
         f"summarize({str(path)!r}, measures=MeasurePolicy(), alerts=AlertPolicy())\n"
         "sys.exit(any(m.split('.')[0] in ('duckdb', 'polars') for m in sys.modules))"
     )
