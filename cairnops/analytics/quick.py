@@ -9,7 +9,7 @@ import polars as pl
 
 from cairnops.analytics import rows
 from cairnops.analytics.keys import NotThisWay
-from cairnops.analytics.split import Codes, Group, Split, Taken
+from cairnops.analytics.split import Codes, Split, Taken
 from cairnops.analytics.tally import FAILURE_SAMPLES, Tally
 from cairnops.domain.measures import MeasurePolicy
 from cairnops.telemetry.document import spans_lines
@@ -91,7 +91,7 @@ class Counting:
                 else:
                     row = rows.read(line.record, seconds_below_ten=self._seconds)
                     self._tally.add((self._lines + place, line.part), line, row)
-        failing = [group.key for group in taken.groups if self._group(taken, group) == "failure"]
+        failing = self._groups(taken)
         if failing and self._tally.wants_samples((self._lines, 0)):
             for place, raw in taken.first_of(failing, FAILURE_SAMPLES):
                 line = Line(number=self._lines + place + 1, ordinal=0, raw="")
@@ -103,17 +103,29 @@ class Counting:
         self.book.passed(lines=taken.lines, blank=0, records=taken.taken)
         self._lines += taken.lines
 
-    def _group(self, taken: Taken, group: Group) -> rows.Class:
-        row = self._rows.get(group.facts)
-        if row is None:
-            record = taken.records[group.facts]
-            row = self._rows[group.facts] = rows.read(record or {}, seconds_below_ten=self._seconds)
-        self._tally.add_facts((self._lines + group.first, 0), row, group.count)
-        if group.hour is None:
-            self._tally.add_timeless("missing", group.count)
-        else:
-            self._tally.add_hour(row.kind, group.hour, group.count)
-        return row.kind
+    def _groups(self, taken: Taken) -> list[int]:
+        """Count the groups; the keys of those that failed."""
+        alike: dict[Codes, list[int]] = {}
+        hours: Counter[tuple[rows.Class, int | None]] = Counter()
+        failing = []
+        for group in taken.groups:
+            row = self._rows.get(group.facts)
+            if row is None:
+                record = taken.records[group.facts] or {}
+                row = self._rows[group.facts] = rows.read(record, seconds_below_ten=self._seconds)
+            # They come by their first line.
+            alike.setdefault(group.facts, [group.first, 0])[1] += group.count
+            hours[row.kind, group.hour] += group.count
+            if row.kind == "failure":
+                failing.append(group.key)
+        for facts, (first, count) in alike.items():
+            self._tally.add_facts((self._lines + first, 0), self._rows[facts], count)
+        for (kind, hour), count in hours.items():
+            if hour is None:
+                self._tally.add_timeless("missing", count)
+            else:
+                self._tally.add_hour(kind, hour, count)
+        return failing
 
     def _keep(self, taken: Taken) -> None:
         spent = taken.durations()
