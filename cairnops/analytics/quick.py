@@ -52,15 +52,25 @@ def pieces(source: Source, size: int = PIECE) -> Iterator[Taken]:
     if source.encoding != "utf-8" or spans_lines(source.head) or "\r" in source.head:
         raise NotThisWay
     split = Split(source.head.split("\n"))
-    with ThreadPoolExecutor(1) as ahead:
-        blocks = _blocks(source, size)
-        coming = ahead.submit(next, blocks)
-        while (put := coming.result())[0]:
-            # Reading and hashing the next piece goes on while this one is taken apart.
-            coming = ahead.submit(next, blocks)
-            data, rest = put
+    blocks = _blocks(source, size)
+    # Two pieces are under way beside the one that is counted: one is read and hashed, one taken apart.
+    with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as parting:
+        read = reading.submit(next, blocks)
+
+        def part() -> tuple[bytes, bytes, pl.DataFrame] | None:
+            nonlocal read
+            data, rest = read.result()
+            if not data:
+                return None
+            read = reading.submit(next, blocks)
+            return data, rest, split.frame(data)
+
+        coming = parting.submit(part)
+        while (put := coming.result()) is not None:
+            coming = parting.submit(part)
+            data, rest, frame = put
             source.unterminated = not (rest or data).endswith(b"\n")
-            yield Taken(split, data, rest)
+            yield Taken(split, frame, data, rest)
 
 
 def _blocks(source: Source, size: int) -> Iterator[tuple[bytes, bytes]]:

@@ -73,12 +73,11 @@ class Taken:
         NotThisWay: when too many lines are left for this to be the quicker way.
     """
 
-    def __init__(self, split: "Split", data: bytes, rest: bytes = b""):
+    def __init__(self, split: "Split", frame: pl.DataFrame, data: bytes, rest: bytes = b""):
         self._data, self._rest, self._split = data, rest, split
         self._lines: list[bytes] = []
         #: What the lines of a group say, by their facts.
         self.records = split.records
-        frame = split.frame(data)
         #: Physical lines of the piece.
         self.lines = frame.height
         size = len(data) + (not data.endswith(b"\n"))
