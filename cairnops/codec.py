@@ -9,10 +9,10 @@ from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from cairnops.domain.policy import Policy
-
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+    from cairnops.domain.policy import Policy
 
 T = TypeVar("T")
 
@@ -100,7 +100,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def policy_hash(policy: Policy) -> str:
+def policy_hash(policy: "Policy") -> str:
     """The hash stored with every decision: SHA-256 over the policy's canonical text."""
     return digest(canonical(plain(policy)))
 

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from cairnops.domain import policy as policies
 from cairnops.domain.policy import Policy
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PolicyInForce:
+class PolicyInForce(NamedTuple):
     """A policy and who set which of its values."""
 
     policy: Policy

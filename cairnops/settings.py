@@ -3,12 +3,16 @@
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from cairnops.domain.conversations import Role, Status
 from cairnops.errors import SettingError
+
+if TYPE_CHECKING:
+    from cairnops.domain.conversations import Role
+
+# The domain is imported where it is needed: most settings are read without it, by commands that are over
+# before it would have loaded.
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
@@ -46,6 +50,8 @@ def _address_end(text: str) -> str:
 
 def _roles(text: str) -> str:
     """`group=role` pairs with commas between."""
+    from cairnops.domain.conversations import Role
+
     known = {role.value for role in Role}
     for pair in text.split(","):
         group, equals, role = pair.strip().rpartition("=")
@@ -62,6 +68,8 @@ def _names(text: str) -> str:
 
 
 def _statuses(text: str) -> str:
+    from cairnops.domain.conversations import Status
+
     if not {name.strip() for name in text.split(",")} <= {status.value for status in Status}:
         raise ValueError
     return _names(text)
@@ -105,8 +113,7 @@ def _database(text: str) -> str:
     return f"postgresql://{text.partition('://')[2]}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting: the environment variable, what it means, and how its text is read."""
 
     name: str
@@ -428,7 +435,9 @@ def _from_keyring(service: str, name: str) -> str:
     return str(kept)
 
 
-def roles_of_groups(settings: Settings) -> dict[str, Role]:
+def roles_of_groups(settings: Settings) -> "dict[str, Role]":
     """OIDC_ROLES as a table: the provider's group, and the role it has here."""
+    from cairnops.domain.conversations import Role
+
     pairs = (pair.strip().rpartition("=") for pair in settings["OIDC_ROLES"].split(",") if pair.strip())
     return {group: Role(role) for group, _, role in pairs}

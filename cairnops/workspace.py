@@ -5,7 +5,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -159,7 +159,7 @@ class Workspace:
 
     def use(self, policy: Policy) -> None:
         """Work under another policy from here on (a switched-off rule, a back-test)."""
-        self._in_force = replace(self.in_force, policy=policy)
+        self._in_force = self.in_force._replace(policy=policy)
 
     @property
     def flags(self) -> Flags:

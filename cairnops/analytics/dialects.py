@@ -5,8 +5,7 @@ an object. What the legacy tools do with a value once found is in `legacy`.
 """
 
 import functools
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 SUCCESS_WORDS = frozenset({"success", "ok", "completed", "synced"})
 FAILURE_WORDS = frozenset({"failure", "failed", "error", "timeout", "timed_out", "fatal", "rejected"})
@@ -16,8 +15,7 @@ TRUE_WORDS = frozenset({"true", "yes", "1", "success", "ok"})
 FALSE_WORDS = frozenset({"false", "no", "0", "fail", "failed", "error"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Names:
+class Names(NamedTuple):
     """The names one dialect knows; an empty tuple means it does not look for that fact."""
 
     status: tuple[str, ...]

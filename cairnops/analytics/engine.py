@@ -13,7 +13,7 @@ from cairnops.analytics import rows
 from cairnops.analytics.keys import NotThisWay
 from cairnops.analytics.scan import Piece, Scan, database
 from cairnops.analytics.tally import FAILURE_SAMPLES, Tally
-from cairnops.domain.policy import MeasurePolicy
+from cairnops.domain.measures import MeasurePolicy
 from cairnops.telemetry.document import spans_lines
 from cairnops.telemetry.jsontext import parse
 from cairnops.telemetry.reader import Book, Export, Line, finished

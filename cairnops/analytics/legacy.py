@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from cairnops.analytics import javascript as js
+from cairnops.analytics import javascript_read as js_read
 from cairnops.analytics.dialects import (
     ALERTS,
     ANALYZE,
@@ -23,7 +24,7 @@ from cairnops.analytics.dialects import (
     values,
 )
 from cairnops.analytics.percentiles import percentile, to_fixed
-from cairnops.domain.policy import AlertPolicy
+from cairnops.domain.measures import AlertPolicy
 from cairnops.telemetry.jsontext import parse
 from cairnops.telemetry.preview import mask, preview
 
@@ -94,7 +95,7 @@ def _number(value: Any) -> float | None:
     if isinstance(value, int | float):
         number = js.as_float(value)
         return number if math.isfinite(number) else None
-    return js.parse_float(value) if isinstance(value, str) else None
+    return js_read.parse_float(value) if isinstance(value, str) else None
 
 
 def _flag(value: Any) -> bool | None:
@@ -110,9 +111,9 @@ def _seconds_or_ms(value: Any) -> int | None:
     if isinstance(value, bool | list | dict) or value is None:
         return None
     if isinstance(value, str):
-        return js.time_of(value)
+        return js_read.time_of(value)
     number = js.as_float(value)
-    return js.time_of(number if number > 1e10 else number * 1000)
+    return js_read.time_of(number if number > 1e10 else number * 1000)
 
 
 def _unmasked(value: Any) -> Any:
@@ -336,11 +337,11 @@ class _AlertRows:
         if js.truthy(row.get("errorCode")):
             _bump(self.codes, js.text_of(row["errorCode"]).lower())
         stamp = first_set(row, ALERTS.timestamp)
-        time = js.time_of(stamp) if js.truthy(stamp) else None
+        time = js_read.time_of(stamp) if js.truthy(stamp) else None
         at = None if time is None else js.iso(time)
         if at is not None:
             self.timestamps.append(at)
-        duration = js.number_of(first_set(row, ALERTS.duration))
+        duration = js_read.number_of(first_set(row, ALERTS.duration))
         if math.isfinite(duration) and duration > 0:
             self.durations.append(to_fixed(duration))
         if kind == "failure" and len(self.failures) < SAMPLES:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cairnops.analytics import rows
 from cairnops.analytics.columns import NAMES
 from cairnops.analytics.tally import FAILURE_SAMPLES, Tally
-from cairnops.domain.policy import MeasurePolicy
+from cairnops.domain.measures import MeasurePolicy
 from cairnops.errors import InputError
 from cairnops.telemetry.reader import Export, Line
 
@@ -158,7 +158,7 @@ def _count(con: "duckdb.DuckDBPyConnection", tally: Tally, seconds: bool) -> Non
     ).fetchall()
     for *facts, line, part, duration, at, decision in failures:
         row = _row(facts)
-        row.time, row.decision_id, row.duration = at, decision, _seconds(duration, seconds)
+        row = row._replace(time=at, decision_id=decision, duration=_seconds(duration, seconds))
         tally.sample((line, part), Line(number=line, ordinal=0, raw="", part=part), row)
 
 

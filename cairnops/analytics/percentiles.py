@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import overload
 
-from cairnops.domain.policy import Percentile
+from cairnops.domain.measures import Percentile
 
 METHODS: tuple[Percentile, ...] = ("linear", "nearest_rank", "legacy_floor")
 

@@ -15,7 +15,8 @@ from cairnops.analytics.spans import rate
 from cairnops.domain import edits
 from cairnops.domain.decisions import Decision, Scope
 from cairnops.domain.guardrails import GUARDRAILS
-from cairnops.domain.policy import Percentile, Policy
+from cairnops.domain.measures import Percentile
+from cairnops.domain.policy import Policy
 from cairnops.domain.requests import DECISION_NAMES, Action
 from cairnops.domain.suggestions import first_name
 from cairnops.errors import CLEAN, NOT_ENOUGH

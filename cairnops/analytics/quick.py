@@ -9,9 +9,9 @@ import polars as pl
 
 from cairnops.analytics import rows
 from cairnops.analytics.keys import NotThisWay
-from cairnops.analytics.split import Codes, Group, Split, Taken
+from cairnops.analytics.split import Codes, Split, Taken
 from cairnops.analytics.tally import FAILURE_SAMPLES, Tally
-from cairnops.domain.policy import MeasurePolicy
+from cairnops.domain.measures import MeasurePolicy
 from cairnops.telemetry.document import spans_lines
 from cairnops.telemetry.jsontext import parse
 from cairnops.telemetry.reader import Book, Export, Line, finished
@@ -52,15 +52,25 @@ def pieces(source: Source, size: int = PIECE) -> Iterator[Taken]:
     if source.encoding != "utf-8" or spans_lines(source.head) or "\r" in source.head:
         raise NotThisWay
     split = Split(source.head.split("\n"))
-    with ThreadPoolExecutor(1) as ahead:
-        blocks = _blocks(source, size)
-        coming = ahead.submit(next, blocks)
-        while (put := coming.result())[0]:
-            # Reading and hashing the next piece goes on while this one is taken apart.
-            coming = ahead.submit(next, blocks)
-            data, rest = put
+    blocks = _blocks(source, size)
+    # Two pieces are under way beside the one that is counted: one is read and hashed, one taken apart.
+    with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as parting:
+        read = reading.submit(next, blocks)
+
+        def part() -> tuple[bytes, bytes, pl.DataFrame] | None:
+            nonlocal read
+            data, rest = read.result()
+            if not data:
+                return None
+            read = reading.submit(next, blocks)
+            return data, rest, split.frame(data)
+
+        coming = parting.submit(part)
+        while (put := coming.result()) is not None:
+            coming = parting.submit(part)
+            data, rest, frame = put
             source.unterminated = not (rest or data).endswith(b"\n")
-            yield Taken(split, data, rest)
+            yield Taken(split, frame, data, rest)
 
 
 def _blocks(source: Source, size: int) -> Iterator[tuple[bytes, bytes]]:
@@ -91,7 +101,7 @@ class Counting:
                 else:
                     row = rows.read(line.record, seconds_below_ten=self._seconds)
                     self._tally.add((self._lines + place, line.part), line, row)
-        failing = [group.key for group in taken.groups if self._group(taken, group) == "failure"]
+        failing = self._groups(taken)
         if failing and self._tally.wants_samples((self._lines, 0)):
             for place, raw in taken.first_of(failing, FAILURE_SAMPLES):
                 line = Line(number=self._lines + place + 1, ordinal=0, raw="")
@@ -103,17 +113,29 @@ class Counting:
         self.book.passed(lines=taken.lines, blank=0, records=taken.taken)
         self._lines += taken.lines
 
-    def _group(self, taken: Taken, group: Group) -> rows.Class:
-        row = self._rows.get(group.facts)
-        if row is None:
-            record = taken.records[group.facts]
-            row = self._rows[group.facts] = rows.read(record or {}, seconds_below_ten=self._seconds)
-        self._tally.add_facts((self._lines + group.first, 0), row, group.count)
-        if group.hour is None:
-            self._tally.add_timeless("missing", group.count)
-        else:
-            self._tally.add_hour(row.kind, group.hour, group.count)
-        return row.kind
+    def _groups(self, taken: Taken) -> list[int]:
+        """Count the groups; the keys of those that failed."""
+        alike: dict[Codes, list[int]] = {}
+        hours: Counter[tuple[rows.Class, int | None]] = Counter()
+        failing = []
+        for group in taken.groups:
+            row = self._rows.get(group.facts)
+            if row is None:
+                record = taken.records[group.facts] or {}
+                row = self._rows[group.facts] = rows.read(record, seconds_below_ten=self._seconds)
+            # They come by their first line.
+            alike.setdefault(group.facts, [group.first, 0])[1] += group.count
+            hours[row.kind, group.hour] += group.count
+            if row.kind == "failure":
+                failing.append(group.key)
+        for facts, (first, count) in alike.items():
+            self._tally.add_facts((self._lines + first, 0), self._rows[facts], count)
+        for (kind, hour), count in hours.items():
+            if hour is None:
+                self._tally.add_timeless("missing", count)
+            else:
+                self._tally.add_hour(kind, hour, count)
+        return failing
 
     def _keep(self, taken: Taken) -> None:
         spent = taken.durations()

@@ -3,9 +3,8 @@
 import functools
 import math
 import re
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cairnops.analytics.dialects import (
     CAIRNOPS,
@@ -20,9 +19,6 @@ Class = Literal["success", "failure", "unknown"]
 #: Whether a fact was there: `missing` under every name, or present and `unreadable`.
 Presence = Literal["read", "missing", "unreadable"]
 
-_DURATION = re.compile(
-    r"([+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(ms|msec|s|sec|m|min)?", re.IGNORECASE
-)
 _UNIT_MS = {"": 1, "ms": 1, "msec": 1, "s": 1000, "sec": 1000, "m": 60_000, "min": 60_000}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Numbers above this are milliseconds since 1970, others seconds; 10^10 s is the year 2286.
@@ -30,8 +26,7 @@ _MS_ABOVE = 10_000_000_000
 _LAST_YEAR_MS = 253_402_300_799_999
 
 
-@dataclass(slots=True)
-class Row:
+class Row(NamedTuple):
     """One row as figures see it. Times are milliseconds since 1970 UTC, durations milliseconds."""
 
     kind: Class
@@ -89,8 +84,7 @@ def read(row: dict[str, Any], *, seconds_below_ten: bool) -> Row:
 _Paths = tuple[tuple[str, tuple[str, ...]], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _There:
+class _There(NamedTuple):
     """For each fact the places it may stand at in rows with certain keys, in order of precedence."""
 
     status: _Paths
@@ -111,9 +105,9 @@ class _There:
 def _there(keys: tuple[str, ...]) -> _There:
     """Where each fact may stand in a row with these keys; most rows have the same ones."""
     out = {}
-    for field in fields(_There):
-        split = [name.split(".") for name in getattr(CAIRNOPS, field.name)]
-        out[field.name] = tuple((head, tuple(rest)) for head, *rest in split if head in keys)
+    for fact in _There._fields:
+        split = [name.split(".") for name in getattr(CAIRNOPS, fact)]
+        out[fact] = tuple((head, tuple(rest)) for head, *rest in split if head in keys)
     return _There(**out)
 
 
@@ -166,12 +160,25 @@ def _text(row: dict[str, Any], paths: _Paths) -> str | None:
     return None
 
 
+@functools.cache
+def _duration_form() -> re.Pattern[str]:
+    # Numbers are seldom written as text: the others do not wait for this.
+    return re.compile(
+        r"([+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(ms|msec|s|sec|m|min)?", re.IGNORECASE
+    )
+
+
+def _with_unit(text: str) -> re.Match[str] | None:
+    """A number, and its unit if it has one."""
+    return _duration_form().fullmatch(text)
+
+
 def _number(row: dict[str, Any], paths: _Paths) -> float | None:
     """The first number of at least 0 under `paths`; text counts when it is a number and nothing else."""
     for head, rest in paths:
         value = row[head] if not rest else _inside(row[head], rest)
         kind = type(value)
-        if kind is str and (match := _DURATION.fullmatch(value.strip())) and not match[2]:
+        if kind is str and (match := _with_unit(value.strip())) and not match[2]:
             value, kind = float(match[1]), float
         if kind is int or kind is float:
             number = as_float(value)
@@ -209,7 +216,7 @@ def _duration(row: dict[str, Any], paths: _Paths, seconds_below_ten: bool) -> tu
         presence = "unreadable"
         factor = 1
         if isinstance(value, str):
-            match = _DURATION.fullmatch(value.strip())
+            match = _with_unit(value.strip())
             if match is None:
                 continue
             value, factor = float(match[1]), _UNIT_MS[(match[2] or "").lower()]

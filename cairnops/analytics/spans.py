@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cairnops.analytics.javascript import plain
 from cairnops.analytics.percentiles import percentile, to_fixed
-from cairnops.domain.policy import Percentile
+from cairnops.domain.measures import Percentile
 
 #: The percentiles every distribution shows.
 POINTS = (50, 90, 95, 99)

@@ -8,10 +8,11 @@ is not taken. What is not taken is handed back by number, for the careful reader
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
@@ -30,8 +31,8 @@ _DURATION = r"(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,17})?|null"
 _TIME = re.compile(
     r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(?P<fraction>\d{3}|\d{6}))?(?P<zone>Z|\+00:00)"', re.ASCII
 )
-#: All characters but those of the fraction and the zone; that there is such a day and hour is asked once an hour.
-_MOMENT = '"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-5][0-9]:[0-5][0-9]'
+#: What follows the hour, but for the fraction and the zone; what stands before it is looked at once an hour.
+_AFTER_THE_HOUR = ":[0-5][0-9]:[0-5][0-9]"
 #: Characters of a time, its quotation mark included, up to the hour.
 _TO_THE_HOUR = 14
 
@@ -50,8 +51,7 @@ class Field:
 Codes = tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Lines alike in every fact but duration and id, within one hour."""
 
     key: int
@@ -73,12 +73,11 @@ class Taken:
         NotThisWay: when too many lines are left for this to be the quicker way.
     """
 
-    def __init__(self, split: "Split", data: bytes, rest: bytes = b""):
+    def __init__(self, split: "Split", frame: pl.DataFrame, data: bytes, rest: bytes = b""):
         self._data, self._rest, self._split = data, rest, split
         self._lines: list[bytes] = []
         #: What the lines of a group say, by their facts.
         self.records = split.records
-        frame = split.frame(data)
         #: Physical lines of the piece.
         self.lines = frame.height
         size = len(data) + (not data.endswith(b"\n"))
@@ -86,14 +85,14 @@ class Taken:
             # This one is not all there; it is among those that were not taken.
             frame, size = frame.head(-1), data.rfind(b"\n") + 1
         fields = len(split.fields)
-        frame = self._spent(frame)
         if not (frame["ok"].all() and frame["n"].sum() + fields * frame.height == size):
             # Whether the fields are all of it is now asked of each line.
             if len(self._all()) != self.lines:
                 raise NotThisWay
             lengths = pl.Series(map(len, self._all()[: frame.height]), dtype=pl.UInt32)
             frame = frame.filter(pl.col("ok") & (pl.col("n") + (fields - 1) == lengths))
-        self._good = frame.with_columns(_key(frame, split.told).alias("key"))
+        self._sizes = _sizes(frame, split.told)
+        self._good = frame.with_columns(_key(split.told, self._sizes).alias("key"))
         #: The groups of lines taken, by their first line.
         self.groups, wrong = self._grouped()
         if wrong:
@@ -112,28 +111,34 @@ class Taken:
                 self._lines.pop()
         return self._lines
 
-    def _spent(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The frame with its durations as numbers of their texts; those that are none are not `ok`."""
-        if not self._split.duration:
-            return frame
-        codes = frame["d"].to_physical()
-        self._split.meet_durations(codes)
-        frame = frame.with_columns(codes)
-        wrong = self._split.spent["sound"].not_().arg_true()
-        return frame.with_columns(pl.col("ok") & ~pl.col("d").is_in(wrong.implode())) if len(wrong) else frame
-
     def _grouped(self) -> tuple[list[Group], list[int]]:
         found = self._good.group_by("key").agg(pl.len().alias("count"), pl.col("row").min()).sort("row")
-        firsts = self._good[self._good["row"].search_sorted(found["row"])]
-        codes = self._split.meet(firsts)
+        hours = self._sizes[-1] if self._split.time else 1
+        split = self._split
+        codes: dict[int, Codes] = {}
+        told = []
+        for key, count, row in found.iter_rows():
+            facts, hour = divmod(key, hours)
+            if facts not in codes:
+                codes[facts] = self._codes(facts)
+            told.append((key, codes[facts], hour if split.time else None, count, row))
+        split.meet(self._good, told)
         groups, wrong = [], []
-        for (key, count, row), (facts, hour) in zip(found.iter_rows(), codes, strict=True):
-            if self._split.records[facts] is None or (hour is not None and self._split.hours[hour] is None):
+        for key, its, hour, count, row in told:
+            at = None if hour is None else split.hours[hour]
+            if split.records[its] is None or (hour is not None and at is None):
                 wrong.append(key)
             else:
-                at = None if hour is None else self._split.hours[hour]
-                groups.append(Group(key=key, facts=facts, hour=at, count=count, first=row))
+                groups.append(Group(key, its, at, count, row))
         return groups, wrong
+
+    def _codes(self, key: int) -> Codes:
+        """The numbers of the facts behind a key without its hour."""
+        codes = []
+        for size in reversed(self._sizes[:-1] if self._split.time else self._sizes):
+            key, code = divmod(key, size)
+            codes.append(code)
+        return tuple(reversed(codes))
 
     def left(self) -> list[tuple[int, bytes]]:
         """(line from 0, bytes) of the lines that were not taken."""
@@ -169,15 +174,26 @@ class Taken:
         return self._good["d"] if self._split.duration else None
 
 
-def _key(frame: pl.DataFrame, names: list[str]) -> pl.Expr:
-    """One number for each combination of facts, from the numbers of their categories."""
-    key, span = pl.lit(0, pl.UInt64), 1
-    for name in names if frame.height else ():
-        code = frame[name].to_physical()
-        size = int(code.max()) + 1  # type: ignore[arg-type]
-        key, span = key * size + code.cast(pl.UInt64), span * size
-    if span >= 1 << 62:
+def _sizes(frame: pl.DataFrame, names: list[str]) -> list[int]:
+    """How many numbers each category has so far, as far as these lines know.
+
+    Raises:
+        NotThisWay: when there are too many combinations to be told by one number.
+    """
+    highest = frame.select(pl.col(names).to_physical().max()).row(0)
+    sizes = [0 if code is None else code + 1 for code in highest]
+    if math.prod(sizes) >= 1 << 62:
         raise NotThisWay
+    return sizes
+
+
+def _key(names: list[str], sizes: list[int]) -> pl.Expr:
+    """One number for each combination of facts and hour, from the numbers of their categories."""
+    small = math.prod(sizes) < 1 << 32
+    key = pl.lit(0, pl.UInt32 if small else pl.UInt64)
+    for name, size in zip(names, sizes, strict=True):
+        code = pl.col(name).to_physical()
+        key = key * size + (code if small else code.cast(pl.UInt64))
     return key
 
 
@@ -205,7 +221,8 @@ class Split:
         self.told = [field.column for field in self._facts] + ["hour"] * len(times)
         if not self._facts:
             raise NotThisWay
-        self._moment = ""
+        #: What every time ends like, and the bytes of its field.
+        self._moment, self._width = "", 0
         if self.time:
             value = self._value(self.time, shown.split(",")[self.fields.index(self.time)])
             form = _TIME.fullmatch(value or "")
@@ -213,10 +230,14 @@ class Split:
                 raise NotThisWay
             # All of one form: then their order as text is that of the times.
             fraction = f"[.][0-9]{{{len(form['fraction'])}}}" if form["fraction"] else ""
-            self._moment = f'{_MOMENT}{fraction}{re.escape(form["zone"])}"'
+            end = '"}' if self.time.last else '"'
+            self._moment = f"{_AFTER_THE_HOUR}{fraction}{re.escape(form['zone'])}{end}$"
+            self._width = len(self.time.before.encode()) + len(form[0]) + len(end) - 1
         self._spent = _category()
         #: What the durations met so far are in milliseconds, by the number of their text: null where it is null.
         self.spent = pl.DataFrame(schema={"sound": pl.Boolean, "ms": pl.Float64})
+        #: Facts are numbered as they are read: making texts of them first takes twice as long.
+        self._schema = {f.column: _category() if f in self._facts else pl.String() for f in self.fields}
         self._chosen = self._choose()
         self._encoding: Literal["utf8", "utf8-lossy"] = "utf8"
         #: What lines say, by the numbers of their facts; None if one is not written as it should be.
@@ -235,27 +256,23 @@ class Split:
         value = self._value(self.time, text) if self.time else None
         return rows.read_time(value[1:-1]) if value and _TIME.fullmatch(value) else None
 
-    def meet(self, frame: pl.DataFrame) -> list[tuple[Codes, int | None]]:
-        """The numbers of facts and hour of each line; `records` and `hours` know them afterwards."""
-        count = len(self._facts)
-        codes = [tuple(line) for line in frame.select(pl.col(self.told).to_physical()).iter_rows()]
-        found: list[tuple[Codes, int | None]]
-        found = [(line[:count], line[count] if self.time else None) for line in codes]
-        new = [
-            place
-            for place, (facts, hour) in enumerate(found)
-            if facts not in self.records or (hour is not None and hour not in self.hours)
-        ]
-        texts = frame[new].select(
+    def meet(self, frame: pl.DataFrame, told: "list[tuple[int, Codes, int | None, int, int]]") -> None:
+        """`records` and `hours` know the facts and hours of these groups afterwards.
+
+        Each is told as its key, the numbers of its facts and its hour, its count and its first line.
+        """
+        new = [g for g in told if g[1] not in self.records or (g[2] is not None and g[2] not in self.hours)]
+        if not new:
+            return
+        firsts = frame[frame["row"].search_sorted(pl.Series([row for *_, row in new], dtype=pl.UInt32))]
+        texts = firsts.select(
             *[pl.col(f.column).cast(pl.String) for f in self._facts], *(["t"] if self.time else [])
         )
-        for place, told in zip(new, texts.iter_rows(), strict=True):
-            facts, hour = found[place]
+        for (_, facts, hour, _, _), said in zip(new, texts.iter_rows(), strict=True):
             if facts not in self.records:
-                self.records[facts] = self._record(told)
-            if self.time and hour is not None:
-                self.hours[hour] = self.time_of(told[-1])
-        return found
+                self.records[facts] = self._record(said)
+            if hour is not None and hour not in self.hours:
+                self.hours[hour] = self.time_of(said[-1])
 
     def meet_durations(self, codes: pl.Series) -> None:
         """`spent` knows these afterwards, whether they are numbers or not."""
@@ -291,11 +308,12 @@ class Split:
         """
         lines = pl.scan_csv(
             data, has_header=False, quote_char=None, encoding=self._encoding, truncate_ragged_lines=True,
-            schema={field.column: pl.String for field in self.fields}, missing_columns="insert",
-            empty_string_is_null=False, row_index_name="row", glob=False,
+            schema=self._schema, missing_columns="insert",
+            empty_string_is_null=False, glob=False,
         )  # fmt: skip
         try:
-            return lines.select(self._chosen).collect()
+            # Numbered afterwards: numbering while reading takes as long as a column.
+            return self._timed(lines.select(self._chosen).collect().with_row_index("row"))
         except pl.exceptions.PolarsError as error:
             if self._encoding == "utf8-lossy":
                 raise NotThisWay from error
@@ -303,20 +321,35 @@ class Split:
         self._encoding = "utf8-lossy"
         return self.frame(data)
 
+    def _timed(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with its durations as numbers of their texts; those that are none are not `ok`."""
+        if not self.duration:
+            return frame
+        codes = frame["d"].to_physical()
+        self.meet_durations(codes)
+        frame = frame.with_columns(codes)
+        wrong = self.spent["sound"].not_().arg_true()
+        return frame.with_columns(pl.col("ok") & ~pl.col("d").is_in(wrong.implode())) if len(wrong) else frame
+
+    def _length(self, field: Field) -> pl.Expr:
+        text = pl.col(field.column)
+        return text.cat.len_bytes() if field in self._facts else text.str.len_bytes()
+
     def _choose(self) -> list[pl.Expr]:
         chosen = [
-            pl.col("row"),
-            pl.sum_horizontal(*[pl.col(f.column).str.len_bytes() for f in self.fields]).alias("n"),
-            *[pl.col(f.column).cast(_category()) for f in self._facts],
+            pl.sum_horizontal(*map(self._length, self.fields)).alias("n"),
+            *[pl.col(f.column) for f in self._facts],
         ]
-        sound = [pl.col(self.fields[0].column).is_not_null()]
+        # A field of a fact that is empty comes out as no category.
+        sound = [pl.col(f.column).is_not_null() for f in (self.fields[0], *self._facts)]
         for field in self.fields:
             text = pl.col(field.column)
             begins = len(field.before.encode())
             if field is self.time:
-                to_the_hour = text.cast(pl.Binary).bin.slice(0, begins + _TO_THE_HOUR).cast(pl.String)
+                to_the_hour = text.str.head(begins + _TO_THE_HOUR)
                 chosen += [text.alias("t"), to_the_hour.cast(_category()).alias("hour")]
-                sound.append(text.str.contains(_pattern(field, self._moment)))
+                # Looked for from the end: it takes half as long as the whole of it would.
+                sound += [text.str.len_bytes() == self._width, text.str.contains(self._moment)]
             elif field is self.duration:
                 chosen.append(text.cast(self._spent).alias("d"))
             elif field not in self._facts:

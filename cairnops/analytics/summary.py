@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal
 
 from cairnops.analytics import rows
 from cairnops.analytics.tally import EXIT, Dialect, Status, Summary, Tally
-from cairnops.domain.policy import AlertPolicy, MeasurePolicy
+from cairnops.domain.measures import AlertPolicy, MeasurePolicy
 from cairnops.errors import CLEAN, InputError
 from cairnops.telemetry.reader import Export, read_lines
 from cairnops.telemetry.source import Source

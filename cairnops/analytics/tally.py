@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cairnops.analytics import rows
 from cairnops.analytics.javascript import iso, number_text, plain, round_half_up
 from cairnops.analytics.percentiles import METHODS, Spread, percentile, side_by_side, to_fixed
-from cairnops.domain.policy import AlertPolicy, MeasurePolicy
+from cairnops.domain.measures import AlertPolicy, MeasurePolicy
 from cairnops.errors import CLEAN, FINDINGS, NOT_ENOUGH, USAGE
 from cairnops.telemetry.preview import mask, preview
 from cairnops.telemetry.reader import REJECTS, REPAIRS, Export, Line
@@ -25,8 +24,7 @@ _HOUR = 3_600_000
 EXIT = {"ok": CLEAN, "alert": FINDINGS, "insufficient-data": NOT_ENOUGH, "unreadable": USAGE}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """The figures of one file under one dialect."""
 
     dialect: Dialect
@@ -48,10 +46,10 @@ class Summary:
 Place = tuple[int, int]
 
 
-@dataclass(slots=True)
 class _Error:
-    count: int = 0
-    messages: dict[str, Place] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.count = 0
+        self.messages: dict[str, Place] = {}
 
 
 class Tally:

@@ -1,7 +1,5 @@
 """How data becomes what a person reads: text and tables that fit the terminal, or JSON as it is."""
 
-import shutil
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -41,6 +39,8 @@ def document(text: str) -> None:
 
 def width() -> int:
     """Columns of the terminal; COLUMNS wins, and 80 where there is neither."""
+    import shutil
+
     return shutil.get_terminal_size().columns
 
 
@@ -49,6 +49,8 @@ def folded(text: object, indent: str = "", hanging: str = "") -> str:
 
     The first line begins with `indent`, the others with `hanging`. Line ends in the text stay.
     """
+    import textwrap
+
     out = []
     for number, line in enumerate(safe(text).split("\n")):
         first = indent if number == 0 else hanging

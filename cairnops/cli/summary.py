@@ -1,14 +1,14 @@
 """How a summary is shown: the figures, the methods they rest on, and the verdict."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cairnops.cli import render, wording
 
 if TYPE_CHECKING:
     from cairnops.analytics.summary import Summary
+    from cairnops.domain.measures import AlertPolicy, MeasurePolicy
 
 _VERDICTS = {
     "ok": "FINE",
@@ -55,33 +55,60 @@ def show_summary(
     Raises:
         InputError: for a file that cannot be opened, or --tool without --profile parity.
     """
+    from dataclasses import replace
+
     from cairnops.analytics import summary
-    from cairnops.domain import policy as policies
     from cairnops.errors import InputError
-    from cairnops.policy_file import load_policy
-    from cairnops.settings import Settings
 
     if tool and profile != "parity":
         raise InputError("--tool chooses a legacy tool.", hint="Add --profile parity.")
-    if profile:
-        policy, set_by = policies.profile(profile), {}  # type: ignore[arg-type]
-    else:
-        settings = Settings()
-        in_force = load_policy((workspace or Path(settings["CAIRNOPS_HOME"])) / "policy.yaml", settings)
-        policy, set_by = in_force.policy, in_force.set_by
-    alerts = policy.alerts
+    judged = _judged(profile, workspace)
+    alerts = judged.alerts
     if min_samples is not None:
         alerts = replace(alerts, min_samples=min_samples)
     if profile == "parity":
-        both = summary.parity(file, measures=policy.measures, alerts=alerts)
+        both = summary.parity(file, measures=judged.measures, alerts=alerts)
         chosen = {name: both[name] for name in both if tool in ("", name)}  # type: ignore[index]
         figures = {name: found.to_dict() for name, found in chosen.items()}
         render.emit(figures[tool] if tool else figures, as_json, lambda: _tell_legacy(chosen))
         return list(chosen.values())[-1].exit_code
-    result = summary.summarize(file, measures=policy.measures, alerts=alerts)
-    thresholds = _Thresholds(policy.profile, set_by, policy.alerts.min_samples)
+    result = summary.summarize(file, measures=judged.measures, alerts=alerts)
+    thresholds = _Thresholds(judged.profile, judged.set_by, judged.alerts.min_samples)
     render.emit(result.to_dict(), as_json, lambda: _tell(result, thresholds))
     return result.exit_code
+
+
+class _Judged(NamedTuple):
+    """The part of a policy a summary rests on."""
+
+    alerts: "AlertPolicy"
+    measures: "MeasurePolicy"
+    profile: str
+    #: As in `policy_file.PolicyInForce`.
+    set_by: Mapping[str, str]
+
+
+def _judged(profile: str, workspace: Path | None) -> _Judged:
+    if not profile:
+        from cairnops.settings import Settings
+
+        settings = Settings()
+        file = (workspace or Path(settings["CAIRNOPS_HOME"])) / "policy.yaml"
+        if file.exists():
+            from cairnops.policy_file import load_policy
+
+            policy, set_by = load_policy(file, settings)
+            return _Judged(policy.alerts, policy.measures, policy.profile, set_by)
+        profile = "dry-run"
+    if profile == "dry-run":
+        # Its values are the defaults. All the rules' numbers take longer to load than a small file to be read.
+        from cairnops.domain.measures import AlertPolicy, MeasurePolicy
+
+        return _Judged(AlertPolicy(), MeasurePolicy(), profile, {})
+    from cairnops.domain import policy as policies
+
+    policy = policies.profile(profile)  # type: ignore[arg-type]
+    return _Judged(policy.alerts, policy.measures, profile, {})
 
 
 class _Thresholds:

@@ -9,19 +9,15 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Literal
 
 from cairnops.domain.conversations import Role, Status
+from cairnops.domain.measures import STRICT, AlertPolicy, MeasurePolicy
 from cairnops.domain.rules import Severity
 
 ClockStart = Literal["conversation_created", "last_customer_message", "first_unanswered_customer_message"]
 ClockStop = Literal["first_operator_action", "never"]
 Matcher = Literal["word_boundary", "legacy_substring"]
-Percentile = Literal["linear", "nearest_rank", "legacy_floor"]
-Denominator = Literal["known", "total"]
 ProfileName = Literal["dry-run", "parity", "pilot"]
 
 PROFILES: tuple[ProfileName, ...] = ("dry-run", "parity", "pilot")
-
-# Unknown keys in a policy file are refused rather than dropped: a misspelt threshold is a wrong threshold.
-STRICT = {"extra": "forbid"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,29 +207,6 @@ class DeliveryPolicy:
     ask_again_ms: int = 1000
     #: What waited strictly longer, or through an outage, is sent only if its conversation stands as it did; minutes.
     recheck_minutes: int = 10
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AlertPolicy:
-    """When sync health stops being fine."""
-
-    __pydantic_config__ = STRICT
-    failure_warn_percent: int = 5
-    failure_alert_percent: int = 10
-    p95_ms: int = 1000
-    min_samples: int = 5
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MeasurePolicy:
-    """How figures are computed where two tools compute them differently."""
-
-    __pydantic_config__ = STRICT
-    percentile: Percentile = "linear"
-    #: `known` divides failures by successes + failures, `total` by every record.
-    failure_denominator: Denominator = "known"
-    #: Read a duration below 10 as seconds. Wrong for real data; one legacy tool did it.
-    seconds_below_ten: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,20 +1,19 @@
 """Where the values stand in JSON that was written over several lines, and which lines are only its brackets."""
 
 import re
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cairnops.telemetry.jsontext import parse, parse_first
 
 BLANK, STRUCTURE, CONTENT = 0, 1, 2
 
 # `[2025-10-10] starting` is a log line, not an array.
-_OPENS_ARRAY = re.compile(r"\[\s*(?:$|[{\[\"])")
-_OPENS_AND_GOES_ON = re.compile(r"[{\[,:]\s*$")
-_OBJECT_LINE = re.compile(r"^([ \t]*),?[ \t]*\{", re.MULTILINE)
+_OPENS_ARRAY = r"\[\s*(?:$|[{\[\"])"
+_OPENS_AND_GOES_ON = r"[{\[,:]\s*$"
+_OBJECT_LINE = r"(?m)^([ \t]*),?[ \t]*\{"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """One value, or one stretch of text that could not be read as one (`problem` is set)."""
 
     #: Offsets into the text, and the physical lines they lie on, from 1.
@@ -28,15 +27,14 @@ class Value:
     repairs: tuple[str, ...] = ()
 
 
-@dataclass(kw_only=True, slots=True)
 class Found:
-    """Every value of a document."""
+    """Every value of a document; `lines` holds one of BLANK, STRUCTURE, CONTENT for each physical line."""
 
-    #: `array` or `object` when the document is just that, else `sequence`.
-    shape: str = "sequence"
-    values: list[Value] = field(default_factory=list)
-    #: One of BLANK, STRUCTURE, CONTENT for each physical line.
-    lines: bytearray = field(default_factory=bytearray)
+    def __init__(self, lines: bytearray):
+        self.lines = lines
+        self.values: list[Value] = []
+        #: `array` or `object` when the document is just that, else `sequence`.
+        self.shape = "sequence"
 
 
 def spans_lines(head: str) -> bool:
@@ -53,8 +51,8 @@ def spans_lines(head: str) -> bool:
         # One unfinished line, or one longer than what was looked at.
         return False
     if first[0] == "[":
-        return bool(_OPENS_ARRAY.match(first)) and not first.rstrip(",").endswith("]")
-    if not _OPENS_AND_GOES_ON.search(first):
+        return bool(re.match(_OPENS_ARRAY, first)) and not first.rstrip(",").endswith("]")
+    if not re.search(_OPENS_AND_GOES_ON, first):
         return False
     return not any(line.startswith("{") and _is_json(line.strip()) for line in lines[index + 1 :])
 
@@ -65,7 +63,7 @@ def values(text: str) -> Found:
     An element that cannot be read becomes a stretch with a problem, up to the next line that opens
     an object no deeper than it; the elements after it are not lost.
     """
-    found = Found(lines=bytearray(_kinds(text)))
+    found = Found(bytearray(_kinds(text)))
     count = _Lines(text)
     at = skip(text, 0, " \t\r\n")
     array = text.startswith("[", at)
@@ -144,7 +142,7 @@ def _next_object(text: str, start: int) -> int:
     end_of_line = text.find("\n", start)
     if end_of_line < 0:
         return len(text)
-    for match in _OBJECT_LINE.finditer(text, end_of_line + 1):
+    for match in re.compile(_OBJECT_LINE).finditer(text, end_of_line + 1):
         if len(match[1]) <= depth:
             return match.start()
     return len(text)

@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any
 
-_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = r"\\u[dD][89a-fA-F]"
+_LONE_SURROGATE = "[\ud800-\udfff]"
 
 
 class NonFinite(ValueError):
@@ -71,14 +71,16 @@ def parse_first(text: str, at: int) -> tuple[Any, int, tuple[str, ...]]:
 
 
 def _mended(value: Any, text: str, start: int = 0, end: int | None = None) -> Any:
-    if "\\u" in text and _ESCAPED_SURROGATE.search(text, start, len(text) if end is None else end):
+    if "\\u" in text and re.compile(_ESCAPED_SURROGATE).search(
+        text, start, len(text) if end is None else end
+    ):
         return _without_lone_surrogates(value)
     return value
 
 
 def _without_lone_surrogates(value: Any) -> Any:
     if isinstance(value, str):
-        return _LONE_SURROGATE.sub("\ufffd", value)
+        return re.sub(_LONE_SURROGATE, "\ufffd", value)
     if isinstance(value, list):
         return [_without_lone_surrogates(inner) for inner in value]
     if isinstance(value, dict):

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from cairnops.telemetry import document
 from cairnops.telemetry.jsontext import NonFinite, parse, parse_first
@@ -42,14 +42,12 @@ REPAIRS = {
 
 #: Lines remembered so that the same text is not judged again and again.
 _REJECTED = 200
-_ERROR_CODE = re.compile(r"PGRST\d+|[0-9A-Z]{5}")
+_ERROR_CODE = r"PGRST\d+|[0-9A-Z]{5}"
 _ERROR_KEYS = {"code", "message", "details", "hint"}
-_HTML = re.compile(r"\s*<(?:!doctype\s+html|html|head|body|\?xml)\b", re.IGNORECASE)
+_HTML = r"(?i)\s*<(?:!doctype\s+html|html|head|body|\?xml)\b"
 
 
-# Not frozen: setting nine fields of a frozen one takes as long as parsing a line.
-@dataclass(kw_only=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One record or one reject; a line that holds several yields several, with the same number."""
 
     #: Physical line it starts on, from 1, blank lines counted: what an editor shows.
@@ -114,8 +112,7 @@ class Export:
         return self.kind in ("ndjson", "json_array", "json_object", "json_sequence", "parquet", "empty")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Records:
+class Records(NamedTuple):
     """A whole export in memory."""
 
     records: list[dict[str, Any]]
@@ -191,8 +188,7 @@ def read_records(source: str | Path | BinaryIO) -> Records:
     return Records(records=records, problems=problems, export=reading.export)
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(NamedTuple):
     """A value found in a line, before it knows its line."""
 
     record: dict[str, Any] | None = None
@@ -356,11 +352,11 @@ class Book:
             return "postgrest_error", _query_failed(str(code), str(self._error_body.get("message") or ""))
         if set(reasons) <= {"scalar", "array-element"}:
             texts = [s for s in self._scalars if isinstance(s, str)]
-            code = next((t for t in texts if _ERROR_CODE.fullmatch(t)), "")
+            code = next((t for t in texts if re.fullmatch(_ERROR_CODE, t)), "")
             if code:
                 return "postgrest_error", _query_failed(code, texts[-1] if texts[-1] != code else "")
             return "scalars", "The file holds single JSON values and no objects, so there are no rows in it."
-        if _HTML.match(head):
+        if re.match(_HTML, head):
             return "html", "The file is a web page saved under an export's name; there are no rows in it."
         if "\0" in head:
             return "binary", "The file is not text; there are no rows in it."

@@ -1,9 +1,7 @@
 """Which bytes an export is made of: opened once, unpacked, hashed as they pass, cut into physical lines."""
 
-import gzip
 import hashlib
 import io
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -90,15 +88,19 @@ class Source:
             if start.startswith(magic):
                 raise InputError(f"{self.name} is {what}, not an export.", hint=hint)
         if start.startswith(_GZIP):
+            import gzip
+            import zlib
+
             self.compression = "gzip"
-            self._bytes = io.BufferedReader(_Guarded(gzip.GzipFile(fileobj=self._bytes), self), _HEAD)
+            packed = gzip.GzipFile(fileobj=self._bytes)
+            self._bytes = io.BufferedReader(_Guarded(packed, self, (zlib.error,)), _HEAD)
             start = self._bytes.peek(512)[:512]
         elif start.startswith(_ZSTD):
             from cairnops.telemetry import containers
 
             self.compression = "zstd"
-            packed = containers.zstd_stream(self._bytes, self.name)
-            self._bytes = io.BufferedReader(_Guarded(packed, self, containers.zstd_errors()), _HEAD)
+            unpacking = containers.zstd_stream(self._bytes, self.name)
+            self._bytes = io.BufferedReader(_Guarded(unpacking, self, containers.zstd_errors()), _HEAD)
             start = self._bytes.peek(512)[:512]
         if start[257:262] == b"ustar":
             from cairnops.telemetry import containers
@@ -239,9 +241,9 @@ class _Hashing(io.RawIOBase):
 class _Guarded(io.RawIOBase):
     """Ends quietly where compressed data breaks off, and leaves word of it with the source."""
 
-    def __init__(self, packed: Any, source: Source, damaged: tuple[type[Exception], ...] = ()):
+    def __init__(self, packed: Any, source: Source, damaged: tuple[type[Exception], ...]):
         self._packed, self._source = packed, source
-        self._damaged = (EOFError, OSError, zlib.error, *damaged)
+        self._damaged = (EOFError, OSError, *damaged)
 
     def readable(self) -> bool:
         return True

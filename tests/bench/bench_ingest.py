@@ -35,7 +35,7 @@ def scan(path: str) -> None:
 def summary(path: str) -> None:
     """Load and the full summary, which keeps no row: memory does not follow the file."""
     from cairnops.analytics.summary import summarize
-    from cairnops.domain.policy import AlertPolicy, MeasurePolicy
+    from cairnops.domain.measures import AlertPolicy, MeasurePolicy
 
     summarize(path, measures=MeasurePolicy(), alerts=AlertPolicy()).to_dict()
 
@@ -67,7 +67,7 @@ def summary_and_duplicates(path: str) -> None:
 def other_engine(path: str) -> None:
     """The summary as it is counted when rows are not written alike."""
     from cairnops.analytics.engine import tally_large
-    from cairnops.domain.policy import AlertPolicy, MeasurePolicy
+    from cairnops.domain.measures import AlertPolicy, MeasurePolicy
 
     found = tally_large(Path(path), MeasurePolicy())
     assert found is not None
@@ -200,7 +200,7 @@ def outside(folder: Path, rows: int, times: int, targets: str) -> None:
     made(path, rows)
     code = (
         "import sys; from cairnops.analytics.summary import summarize;"
-        "from cairnops.domain.policy import AlertPolicy, MeasurePolicy; import json;"
+        "from cairnops.domain.measures import AlertPolicy, MeasurePolicy; import json;"
         "print(json.dumps(summarize(sys.argv[1], measures=MeasurePolicy(), alerts=AlertPolicy()).to_dict()))"
     )
     cases = {

@@ -109,3 +109,72 @@ def test_rules_and_desk_are_typed_to_the_last_argument() -> None:
         timeout=150,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+#: All that counting a small file loads of ours, and what of it is made by `dataclass`, which takes its time.
+SMALL = {
+    "cairnops", "cairnops.errors", "cairnops.domain", "cairnops.domain.measures", "cairnops.telemetry",
+    "cairnops.telemetry.document", "cairnops.telemetry.jsontext", "cairnops.telemetry.preview",
+    "cairnops.telemetry.reader", "cairnops.telemetry.source", "cairnops.analytics", "cairnops.analytics.dialects",
+    "cairnops.analytics.javascript", "cairnops.analytics.percentiles", "cairnops.analytics.rows",
+    "cairnops.analytics.summary", "cairnops.analytics.tally",
+}  # fmt: skip
+COMMAND = {
+    "cairnops.cli", "cairnops.cli.exits", "cairnops.cli.render", "cairnops.cli.summary", "cairnops.cli.wording",
+    "cairnops.codec", "cairnops.evidence", "cairnops.evidence.inert", "cairnops.settings",
+}  # fmt: skip
+MADE = {"AlertPolicy", "MeasurePolicy", "Export"}
+SLOW = {
+    "argparse",
+    "duckdb",
+    "gzip",
+    "numpy",
+    "polars",
+    "pydantic",
+    "rich",
+    "shutil",
+    "tempfile",
+    "typer",
+    "yaml",
+}
+
+
+@pytest.mark.parametrize(
+    ("work", "allowed"),
+    [
+        pytest.param(
+            "from cairnops.analytics.summary import summarize\n"
+            "from cairnops.domain.measures import AlertPolicy, MeasurePolicy\n"
+            "summarize(sys.argv[1], measures=MeasurePolicy(), alerts=AlertPolicy())\n",
+            SMALL,
+            id="library",
+        ),
+        pytest.param(
+            "from cairnops.cli import main\nsys.argv[1:] = ['summary', sys.argv[1], '--json']\n"
+            "try: main()\nexcept SystemExit: pass\n",
+            SMALL | COMMAND,
+            id="command",
+        ),
+    ],
+)
+def test_a_small_file_is_counted_with_little_loaded(tmp_path: Path, work: str, allowed: set[str]) -> None:
+    path = tmp_path / "e.ndjson"
+    path.write_text('{"decisionId":1,"status":"TIMEOUT","durationMs":12.5,"errorCode":"no answer"}\n' * 4)
+    code = (
+        f"import sys\nbefore = set(sys.modules)\n{work}"
+        "ours = {name: m for name, m in sys.modules.items() if name.partition('.')[0] == 'cairnops'}\n"
+        "made = {c.__name__ for m in ours.values() for c in vars(m).values() if hasattr(c, '__dataclass_fields__')}\n"
+        "print(*sorted(ours), *sorted(made), *sorted(set(sys.modules) - before - set(ours)), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, path],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    loaded = set(done.stderr.split())
+    assert {name for name in loaded if name.partition(".")[0] == "cairnops"} == allowed, done.stderr
+    assert loaded & SLOW == set()
+    assert {name for name in loaded if name[0].isupper()} <= MADE

@@ -81,6 +81,11 @@ def test_who_may_promise_how_much(policy: Policy, tiers: list[tuple[int, str, st
     assert [(t.above, t.role.value, t.severity.value) for t in policy.refund.tiers] == tiers
 
 
+def test_a_summary_may_take_the_dry_run_for_the_defaults() -> None:
+    assert DRY_RUN.alerts == policies.AlertPolicy()
+    assert DRY_RUN.measures == policies.MeasurePolicy()
+
+
 def test_a_profile_differs_from_the_dry_run_only_where_it_must() -> None:
     parity = {path.partition(".")[0] for path, _, _ in policies.diff(DRY_RUN, PARITY)}
     pilot = {path for path, _, _ in policies.diff(DRY_RUN, PILOT)}

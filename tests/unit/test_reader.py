@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cairnops.errors import USAGE, InputError
+from cairnops.telemetry import preview as masking
 from cairnops.telemetry.preview import preview
 from cairnops.telemetry.reader import REJECTS, REPAIRS, read_lines, read_records
 
@@ -458,3 +459,17 @@ def test_previews_show_no_people_secrets_or_escapes(text, shown):
 def test_previews_are_short():
     assert preview("x y " * 1000) == ("x y " * 50)[:199] + "…"
     assert len(preview("é" * 201)) == 200
+
+
+_BEGINS = st.sampled_from(["", "eyJ", "sbp_", "sb_secret_", "AKIA", "gho_", "name ", "1234 5678 "])
+
+
+_ENDS = st.sampled_from(["", " a", "_", "\u0663", "\u200b", "\n", " 9012 3456"])
+
+
+@given(text=st.tuples(_BEGINS, st.text("aZ1", min_size=5, max_size=10), _ENDS).map("".join))
+def test_what_is_quoted_without_looking_has_nothing_in_it_that_is_cut(text):
+    cut = text
+    for pattern, instead in masking._patterns():
+        cut = pattern.sub(instead, cut)
+    assert masking.mask(text) == cut

@@ -15,7 +15,7 @@ import pytest
 from cairnops.analytics import columns, frames, parquet
 from cairnops.analytics.frames import ExportProblems, read_export
 from cairnops.analytics.summary import summarize
-from cairnops.domain.policy import AlertPolicy, MeasurePolicy
+from cairnops.domain.measures import AlertPolicy, MeasurePolicy
 from cairnops.errors import InputError
 from cairnops.telemetry import containers, synthetic
 from cairnops.telemetry.naming import claimed_time

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cairnops.analytics.summary import DIALECTS, parity, summarize
-from cairnops.domain.policy import AlertPolicy, MeasurePolicy, profile
+from cairnops.domain.measures import AlertPolicy, MeasurePolicy
+from cairnops.domain.policy import profile
 from cairnops.errors import InputError
 
 EXPORTS = Path(__file__).parents[2] / "fixtures" / "exports"
