@@ -67,6 +67,7 @@ def visit(chromium: Browser) -> Iterator[Visit]:
             **({"viewport": {"width": 1360, "height": 900}, "reduced_motion": "reduce"} | options)
         )
         contexts.append(context)
+        context.set_default_timeout(60_000)
 
         def guard(route: Any) -> None:
             if route.request.url.startswith((desk.base, "data:", "blob:")):
