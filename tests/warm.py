@@ -61,7 +61,9 @@ class Popen(subprocess.Popen):
         with theirs, _starting:
             parent = _parent("desk" if words[:1] == ["app"] else "cli")
             socket.send_fds(parent, [json.dumps(order).encode()], [theirs.fileno(), *own])
-            self.pid = int.from_bytes(self._line.recv(8), "big")
+        number = self._line.recv(8)
+        assert number, "the process that forks is gone"
+        self.pid = int.from_bytes(number, "big")
         self._child_created = True
         self._close_pipe_fds(*pipes)
 

@@ -6,10 +6,12 @@ parent is preloaded so that a kill falls into work and not into imports; it open
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import json
 import os
 import signal
+import ssl
 import sys
 import tempfile
 import threading
@@ -18,6 +20,8 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from cairnops.connectors.chatwoot.client import ChatwootClient
 from cairnops.domain.conversations import Actor
@@ -212,6 +216,9 @@ def preload() -> None:
         for name in listed.read_text(encoding="utf-8").split():
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
+    # Every client would read the certificate authorities anew, for longer than it asks anything.
+    ssl.create_default_context = functools.cache(ssl.create_default_context)
+    httpx.Client().close()
     # A thread alive here would be cut in half by every fork.
     assert threading.active_count() == 1
 

@@ -4,10 +4,12 @@ Run as a script it is the process that forks workers: preloaded, so that a kill 
 imports. It reads one JSON object a line (`argv`, `env`) and answers with the pid.
 """
 
+import functools
 import json
 import os
 import random
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -20,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 from sqlalchemy import select
 
 from cairnops.connectors.chatwoot import shapes
@@ -401,6 +404,9 @@ if __name__ == "__main__":
     import cairnops.connectors.health
     import cairnops.connectors.service  # noqa: F401
 
+    # Every client would read the certificate authorities anew, for longer than it asks anything.
+    ssl.create_default_context = functools.cache(ssl.create_default_context)
+    httpx.Client().close()
     # Nobody waits for them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     print("ready", flush=True)

@@ -69,7 +69,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         contexts.append(context)
         context.route(re.compile(r"^https?://"), guard)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         if at:
             page.clock.install(time=at / 1000)
         page.goto(url)

@@ -39,7 +39,7 @@ def serving(workspace: Path, *options: str, **environment: str) -> Iterator[Desk
     """`cairnops app` on that workspace until the block ends; then it must stop by itself.
 
     Raises:
-        AssertionError: when it does not answer, or does not stop within ten seconds of SIGTERM.
+        AssertionError: when it does not answer, or does not stop within half a minute of SIGTERM.
     """
     workspace.parent.mkdir(parents=True, exist_ok=True)
     log = workspace.parent / f"{workspace.name}.log"
@@ -63,7 +63,7 @@ def serving(workspace: Path, *options: str, **environment: str) -> Iterator[Desk
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             raise AssertionError(f"the desk did not stop:\n{log.read_text()[-2000:]}") from None

@@ -1,6 +1,7 @@
 """The components in a real browser: what a person sees, hears, types and presses."""
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -65,7 +66,7 @@ def test_queue_says_where_each_clock_stands(visit: Visit, stage: Stage) -> None:
     page = visit(stage("queue"), at=NOW)
     clocks = page.locator(".co-queue tbody .co-c-sla .co-chip")
     expect(clocks).to_have_text(
-        ["Breached 2 h 05 m", re.compile("^01:(30|29)"), "30:00", "30:00", "No clock"]
+        ["Breached 2 h 05 m", re.compile(r"^01:[0-3]\d"), "30:00", "30:00", "No clock"]
     )
     expect(page.locator(".co-queue tbody .co-c-sla .co-hush").first).to_have_text("SLA breached 2 h 05 m ago")
     expect(page.get_by_role("columnheader")).to_have_text(
@@ -210,6 +211,7 @@ def test_messages_show_the_newest(visit: Visit, stage: Stage) -> None:
     expect(log.get_by_text("Newest")).to_be_in_viewport()
     log.evaluate("n => { n.scrollTop = 0; }")
     press(page, "One more")
+    expect(log.get_by_text("Newest")).to_have_count(2)
     # Somebody who reads further up is not torn away.
     assert log.evaluate("n => n.scrollTop") == 0
 
@@ -226,7 +228,7 @@ def test_editor_keeps_what_is_typed_until_the_epoch(visit: Visit, stage: Stage) 
     page.evaluate(
         """() => {
             const later = window.setTimeout;
-            window.setTimeout = (run, ms) => later(run, ms === 250 ? 4000 : ms);
+            window.setTimeout = (run, ms) => later(run, ms === 250 ? 60000 : ms);
             const area = document.querySelector('.co-editor textarea');
             for (const text of ['Hello Jamie', 'Hello Jamie, one moment']) {
                 area.value = text;
@@ -263,6 +265,7 @@ def test_editor_tells_in_a_moment_and_draws_what_changed(visit: Visit, stage: St
 def test_what_was_typed_last_is_what_is_approved(visit: Visit, stage: Stage, place: str, way: str) -> None:
     page = visit(stage("editor", **({"dialog": 1} if place == "dialog" else {})))
     field = page.get_by_label("Suggested reply")
+    expect(page.locator("button", has_text=re.compile("^Approve"))).to_be_visible()
     for text in ("first", "second and longer", "third"):
         # Typed and approved in the same task of the browser: nothing was sent between them.
         field.focus()
@@ -398,11 +401,9 @@ def test_heartbeat_beats_and_says_goodbye(visit: Visit, stage: Stage) -> None:
         pass
     assert {"tab": "tab-1"} in far(stage, "list")
     page.goto("about:blank")
-    for _ in range(200):
-        if {"tab": "tab-1", "gone": True} in far(stage, "list"):
-            break
-    else:
-        raise AssertionError("no goodbye")
+    until = time.monotonic() + 30
+    while {"tab": "tab-1", "gone": True} not in far(stage, "list"):
+        assert time.monotonic() < until, "no goodbye"
 
 
 def test_copy_says_that_it_copied(visit: Visit, stage: Stage) -> None:
@@ -447,10 +448,10 @@ def test_tiles_and_agenda(visit: Visit, stage: Stage) -> None:
     expect(page.locator(".co-tile").nth(0)).to_have_text("Waiting123 new")
     page = visit(stage("agenda"), at=NOW)
     timers = page.get_by_role("timer")
-    expect(timers.nth(0)).to_have_text(re.compile("^(01:00|00:59)$"))
+    expect(timers.nth(0)).to_have_text(re.compile(r"^(01:00|00:[2-5]\d)$"))
     expect(timers.nth(1)).to_have_text("05:00")
     page.clock.run_for(2 * MINUTE)
-    expect(timers.nth(0)).to_have_text(re.compile(r"^\+01:0\d$"))
+    expect(timers.nth(0)).to_have_text(re.compile(r"^\+01:[0-4]\d$"))
     expect(timers.nth(1)).to_have_text("05:00")
     expect(page.locator(".co-agenda li[aria-current=step]").first).to_contain_text("Scenario A")
     expect(page.get_by_text("Agenda finished")).to_be_visible()
@@ -465,6 +466,7 @@ def test_plain_text_stays_text_in_every_sink(visit: Visit, stage: Stage, scene: 
     settle(page)
     # What the texts would turn into if anything read them; Streamlit's own parts of a page are left out.
     inside = ".stMain [class*=st-key-sink], .stMain h1, [data-testid=stToast]"
+    expect(page.locator(inside).nth(1)).to_be_visible()
     made = "img, iframe, a, script, svg image, table, strong, em, del, code, mark, hr, li, h2, .katex, .stMarkdownBadge"
     found = page.locator(inside).locator(f":is({made}):not([data-testid=stHeaderActionElements] *)")
     assert [node.evaluate("n => n.outerHTML.slice(0, 200)") for node in found.all()] == []

@@ -38,16 +38,20 @@ NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def played(once: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four cases by two operators, and a library with edits, overrides and refusals."""
+
+    def play(root: Path) -> None:
+        for pack, session, who in (
+            ("cx-escalations", "demo", ALEX),
+            ("cx-escalations", "demo", MORGAN),
+            ("practice-library", "library", "sam.ortiz@practice.example"),
+        ):
+            done = child("dryrun", "run", "--pack", pack, "--session", session, "--as", who, "-w", root)
+            assert done.code == 0, done.err
+
     home = tmp_path_factory.mktemp("played") / "w"
-    for pack, session, who in (
-        ("cx-escalations", "demo", ALEX),
-        ("cx-escalations", "demo", MORGAN),
-        ("practice-library", "library", "sam.ortiz@practice.example"),
-    ):
-        done = child("dryrun", "run", "--pack", pack, "--session", session, "--as", who, "-w", home)
-        assert done.code == 0, done.err
+    shutil.copytree(once("reviewed", play), home)
     return home
 
 

@@ -352,8 +352,9 @@ def test_nothing_of_ours_stands_in_anybodys_way(tmp_path: Path, visit: Callable[
             found[part] = in_light_and_dark(page)
         page.get_by_role("button", name="Seed a scenario").click()
         page.get_by_role("button", name="Seed", exact=True).click()
+        seat = page.get_by_role("button", name="Alex Kim, scenario A, Seeded")
+        expect(seat).to_be_visible()
         page.keyboard.press("Escape")
-        seat = page.get_by_role("button", name="Alex Kim, scenario A")
         seat.focus()
         page.keyboard.press("Enter")
         expect(page.get_by_role("button", name="Finish and debrief")).to_be_visible()
@@ -416,7 +417,9 @@ def _finish_and_capture(page: Page) -> None:
     expect(page.get_by_role("button", name="Open the debrief")).to_be_visible()
     page.get_by_role("button", name="Open the debrief").click()
     expect(page.get_by_role("dialog").get_by_text("What good looks like")).to_be_visible()
+    settle(page)
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def _hand_over(page: Page, home: Path) -> Path:

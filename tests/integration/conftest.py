@@ -70,11 +70,12 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture(scope="session")
-def _played(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("played") / "w"
-    done = child("dryrun", "run", "-w", root)
-    assert done.code == 0, done.err
-    return root
+def _played(once: Callable[..., Path]) -> Path:
+    def play(root: Path) -> None:
+        done = child("dryrun", "run", "-w", root)
+        assert done.code == 0, done.err
+
+    return once("played", play)
 
 
 @pytest.fixture

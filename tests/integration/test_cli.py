@@ -188,6 +188,10 @@ def _wait_for(condition: Any, what: str, seconds: float = 20) -> None:
 
 def test_ctrl_c_in_the_middle_is_quiet_and_the_next_run_finishes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cairnops", "dryrun", "run", "-w", str(tmp_path / "w")]
+    # The third scene waits for three answers that do not come: so long that nobody hears of it too late.
+    (tmp_path / "w").mkdir()
+    policy = tmp_path / "w" / "policy.yaml"
+    policy.write_text("profile: dry-run\ndelivery:\n  timeout_ms: 1500\n", encoding="utf-8")
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -207,6 +211,7 @@ def test_ctrl_c_in_the_middle_is_quiet_and_the_next_run_finishes(tmp_path: Path)
         assert process.wait(20) == 130
     assert "interrupted; what was committed stays" in rest
     assert "Traceback" not in rest
+    policy.write_text("profile: dry-run\n", encoding="utf-8")
     again = shared.child("dryrun", "run", "-w", tmp_path / "w", "--json")
     assert again.code == 0, again.err
     assert [len(s["deliveries"]) for s in json.loads(again.out)["scenarios"]] == [2, 2, 2, 0]

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -99,12 +99,16 @@ def made(given: list[dict[str, Any]], title: str = "Demo") -> str:
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def library(once: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Both shipped packs, played: every kind of row a page shows."""
+
+    def play(root: Path) -> None:
+        for pack in ("cx-escalations", "practice-library"):
+            done = child("dryrun", "run", "-p", pack, "-w", root)
+            assert done.code == 0, done.err
+
     root = tmp_path_factory.mktemp("library") / "w"
-    for pack in ("cx-escalations", "practice-library"):
-        done = child("dryrun", "run", "-p", pack, "-w", root)
-        assert done.code == 0, done.err
+    shutil.copytree(once("library", play), root)
     return rows(root)
 
 

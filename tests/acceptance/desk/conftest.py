@@ -1,6 +1,7 @@
 """A browser beside a desk that runs as people start it; nothing but the desk itself may be asked for anything."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -45,6 +46,19 @@ def chromium() -> Iterator[Browser]:
 
 Visit = Callable[..., Page]
 
+# A toast leaves after seconds, whether or not anybody had time to look: each is noted as it comes.
+_TOASTS = """addEventListener("DOMContentLoaded", () => {
+    window.toasts = new Map();
+    new MutationObserver(() => {
+        for (const n of document.querySelectorAll("[data-testid=toast]")) {
+            if (toasts.get(n) !== null && n.textContent && n.checkVisibility()) toasts.set(n, n.textContent);
+        }
+    }).observe(document, { childList: true, subtree: true, characterData: true });
+})"""
+_TOASTED = """(text) => {
+    for (const [n, said] of toasts) if (said?.includes(text)) return toasts.set(n, null);
+}"""
+
 _STOPPED = """addEventListener("securitypolicyviolation",
     (event) => console.log("cairnops-stopped", event.violatedDirective, event.blockedURI))"""
 
@@ -67,6 +81,7 @@ def visit(chromium: Browser) -> Iterator[Visit]:
             **({"viewport": {"width": 1360, "height": 900}, "reduced_motion": "reduce"} | options)
         )
         contexts.append(context)
+        context.set_default_timeout(60_000)
 
         def guard(route: Any) -> None:
             if route.request.url.startswith((desk.base, "data:", "blob:")):
@@ -92,6 +107,7 @@ def visit(chromium: Browser) -> Iterator[Visit]:
         context.on("page", line)
         context.on("weberror", lambda error: wrong.append(str(error.error)))
         context.add_init_script(_STOPPED)
+        context.add_init_script(_TOASTS)
         context.on(
             "console", lambda said: wrong.append(said.text) if "cairnops-stopped" in said.text else None
         )
@@ -110,6 +126,30 @@ def visit(chromium: Browser) -> Iterator[Visit]:
 def settled(page: Page) -> None:
     """Wait until Streamlit has nothing left to draw."""
     settle(page)
+
+
+def toasted(page: Page, text: str) -> None:
+    """Wait for a toast with that text, there or gone again; each counts once."""
+    page.wait_for_function(_TOASTED, arg=text)
+
+
+def leave(page: Page) -> None:
+    """Close the dialog by Escape, once the page has come to rest and the keys are the dialog's again."""
+    settled(page)
+    expect(page.locator("[role=dialog]:focus-within")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def kept(workspace: Path, note: str) -> None:
+    """Wait until the draft with that note is in the database."""
+    until = time.monotonic() + 30
+    with Workspace.open(workspace, Settings()) as w:
+        while True:
+            if any(draft.note == note for draft in w.drafts.mine(ALEX.email)):
+                return
+            assert time.monotonic() < until
+            time.sleep(0.05)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from cairnops.domain.conversations import Actor, Author, Conversation, Message, 
 from cairnops.scenarios.loader import load_pack
 from cairnops.scenarios.model import Pack
 from cairnops.workspace import now
-from tests.acceptance.desk.conftest import MORGAN, Visit, settled, start
+from tests.acceptance.desk.conftest import MORGAN, Visit, settled, start, toasted
 from tests.app.hostile import AWAY, TEXTS
 from tests.app.server import Desk, serving
 
@@ -230,7 +230,7 @@ def test_an_operator_s_session_from_case_to_debrief(desk: Desk, visit: Visit) ->
     dialog.get_by_label("Outcome").fill(TEXTS["markdown-image"])
     dialog.get_by_label("Note", exact=True).fill(TYPED)
     dialog.get_by_role("button", name="Keep the row").click()
-    expect(page.get_by_test_id("toast").filter(has_text="Kept in the worksheet")).to_be_visible()
+    toasted(page, "Kept in the worksheet")
     dialog.get_by_role("button", name="Finish and debrief").click()
     expect(dialog).to_contain_text("Debrief")
     said(dialog, TEXTS["badge"])
@@ -251,7 +251,7 @@ def test_the_facilitator_s_session(desk: Desk, visit: Visit) -> None:
             page.get_by_label("What was asked or seen").fill(TYPED)
             page.get_by_label("Owner").fill(TEXTS["badge"])
             page.get_by_role("button", name="Note it").click()
-            expect(page.get_by_test_id("toast").filter(has_text="Noted")).to_be_visible()
+            toasted(page, "Noted")
             harmless(page)
 
 

@@ -10,8 +10,8 @@ from cairnops.connectors.chatwoot.simulator import ChatwootSimulator
 from cairnops.connectors.chatwoot.state import State
 from cairnops.domain.conversations import Author, Conversation, Message, Status
 from cairnops.workspace import now
-from tests.acceptance.desk.conftest import ALEX, Visit
-from tests.acceptance.desk.test_scenarios import open_case, receipt, toasted
+from tests.acceptance.desk.conftest import ALEX, Visit, toasted
+from tests.acceptance.desk.test_scenarios import open_case, receipt
 from tests.app.server import serving
 
 TOKEN = "t0ken"

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +17,18 @@ from cairnops.settings import Settings
 from cairnops.store import upkeep
 from cairnops.store.engine import open_sqlite
 from cairnops.workspace import Workspace, now
-from tests.acceptance.desk.conftest import ALEX, MORGAN, SAM, Visit, rehearsal, settled, start
+from tests.acceptance.desk.conftest import (
+    ALEX,
+    MORGAN,
+    SAM,
+    Visit,
+    kept,
+    leave,
+    rehearsal,
+    settled,
+    start,
+    toasted,
+)
 from tests.app.server import Desk, serving
 
 MANY = 300
@@ -76,10 +86,6 @@ def open_case(page: Page, customer: str) -> Locator:
     return dialog
 
 
-def toasted(page: Page, text: str) -> None:
-    expect(page.get_by_test_id("toast").filter(has_text=text)).to_be_visible()
-
-
 def left_free(desk: Desk) -> bool:
     """Whether nobody has a case open."""
     with Workspace.open(desk.log.with_suffix(""), Settings()) as w:
@@ -103,16 +109,14 @@ def test_a_toast_leaves_the_dialog_and_what_was_typed_in_it_standing(desk: Desk,
     dialog.get_by_role("button", name="Worksheet").click()
     expect(dialog.get_by_label("Outcome")).to_have_value("")
     expect(dialog.get_by_label("Note", exact=True)).to_have_value("")
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    leave(page)
 
 
 def test_the_same_case_opens_again_and_again_and_is_never_left_claimed(desk: Desk, visit: Visit) -> None:
     page = visit(desk, ALEX, "thursday")
     for _ in range(8):
         open_case(page, "Jordan Lee")
-        page.keyboard.press("Escape")
-        expect(page.get_by_role("dialog")).to_have_count(0)
+        leave(page)
     settled(page)
     assert left_free(desk)
 
@@ -127,8 +131,7 @@ def test_news_for_a_part_that_is_not_on_the_page_harms_nothing(desk: Desk, visit
     ):
         lead.get_by_role("link", name=name).click()
         open_case(page, "Jordan Lee")
-        page.keyboard.press("Escape")
-        expect(page.get_by_role("dialog")).to_have_count(0)
+        leave(page)
         expect(lead.get_by_role("heading", level=1)).to_contain_text(sign)
     settled(lead)
     expect(lead.get_by_test_id("stException")).to_have_count(0)
@@ -140,7 +143,7 @@ def test_news_reaches_a_tab_after_another_one_went(desk: Desk, visit: Visit) -> 
     gone.close()
     open_case(page, "Jordan Lee")
     expect(row(stays, "Jordan Lee")).to_contain_text(ALEX.email)
-    page.keyboard.press("Escape")
+    leave(page)
     expect(row(stays, "Jordan Lee")).not_to_contain_text(ALEX.email)
 
 
@@ -152,8 +155,7 @@ def test_a_tab_that_vanished_leaves_its_case_to_the_next(desk: Desk, visit: Visi
     page.reload()
     dialog = open_case(page, "Jordan Lee")
     expect(dialog.get_by_label("Internal note")).to_have_value("typed in the tab that went")
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    leave(page)
 
 
 def test_the_look_is_its_own_wherever_it_was_started(desk: Desk, visit: Visit) -> None:
@@ -169,7 +171,7 @@ def test_the_look_is_its_own_wherever_it_was_started(desk: Desk, visit: Visit) -
     assert title >= 1.3 * dialog.get_by_text("Conversation history").evaluate(size)
     icon = page.locator("link[rel*=icon]").first.get_attribute("href") or ""
     assert not icon.startswith("http") or icon.startswith(desk.base)
-    page.keyboard.press("Escape")
+    leave(page)
 
 
 # A big queue, a narrow window, a line that breaks.
@@ -237,17 +239,6 @@ def test_a_server_that_is_killed_and_comes_back_has_what_was_typed(workspace: Pa
         )
 
 
-def kept(workspace: Path, note: str) -> None:
-    """Wait until the draft with that note is in the database."""
-    until = time.monotonic() + 30
-    with Workspace.open(workspace, Settings()) as w:
-        while True:
-            if any(draft.note == note for draft in w.drafts.mine(ALEX.email)):
-                return
-            assert time.monotonic() < until
-            time.sleep(0.05)
-
-
 def test_a_desk_with_open_streams_stops_when_it_is_told_to(workspace: Path, visit: Visit) -> None:
     with rehearsal(workspace, ALEX, letters="A") as desk:
         pages = [visit(desk, ALEX, "thursday"), visit(desk, MORGAN, "thursday", "session")]
@@ -255,7 +246,7 @@ def test_a_desk_with_open_streams_stops_when_it_is_told_to(workspace: Path, visi
             settled(page)
         desk.process.send_signal(signal.SIGTERM)
         # After the last word of the server the signal takes its usual way.
-        assert desk.process.wait(10) in (0, -signal.SIGTERM)
+        assert desk.process.wait(30) in (0, -signal.SIGTERM)
         with pytest.raises(httpx.ConnectError):
             httpx.get(desk.base, trust_env=False)
 
@@ -279,7 +270,7 @@ def test_a_log_that_cannot_be_written_shuts_the_buttons_and_says_why(workspace: 
             there.dispose()
         for name in ("Approve & send", "Escalate", "Mark resolved"):
             expect(dialog.get_by_role("button", name=name)).to_be_disabled()
-        page.keyboard.press("Escape")
+        leave(page)
         page.reload()
         expect(page.get_by_text("Decisions cannot be logged")).to_be_visible()
         expect(page.get_by_text("this ledger was moved to")).to_be_visible()
@@ -326,7 +317,7 @@ def test_a_session_that_is_over_can_be_read_and_nothing_more(workspace: Path, vi
             assert w.sessions.close("thursday", MORGAN, now())
         for name in ("Approve & send", "Escalate", "Mark resolved"):
             expect(dialog.get_by_role("button", name=name)).to_be_disabled()
-        page.keyboard.press("Escape")
+        leave(page)
         page.reload()
         expect(page.get_by_text("Session thursday is over")).to_be_visible()
     with Workspace.open(workspace, Settings()) as w:
