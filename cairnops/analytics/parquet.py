@@ -137,15 +137,20 @@ def _count(con: "duckdb.DuckDBPyConnection", tally: Tally, seconds: bool) -> Non
         tally.add_facts(divmod(place, 1 << 20), _row(facts), count)
     # Apart from the others: hours times combinations would be many more cells, and each costs as much as a row.
     hours = con.execute(
-        "SELECT outcome, time_state, epoch_ms(occurred_at) // 3600000 AS h, count(*),"
-        " epoch_ms(min(occurred_at)), epoch_ms(max(occurred_at)) FROM events GROUP BY ALL"
+        "SELECT outcome, time_state, epoch_ms(h), n FROM (SELECT outcome, time_state,"
+        " date_trunc('hour', occurred_at) AS h, count(*) AS n FROM events GROUP BY ALL)"
     ).fetchall()
-    for kind, state, _, count, start, end in hours:
-        tally.add_times(kind, start, end, count)
-        if start is None:
+    for kind, state, hour, count in hours:
+        if hour is None:
             tally.add_timeless(state, count)
-        elif state == "zoneless":
+            continue
+        tally.add_hour(kind, hour, count)
+        if state == "zoneless":
             tally.add_zoneless(count)
+    window = "SELECT epoch_ms(min(occurred_at)), epoch_ms(max(occurred_at)) FROM events"
+    ((start, end),) = con.execute(window).fetchall()
+    if start is not None:
+        tally.add_window(start, end)
     spent = con.execute("SELECT duration_ms, duration_state, count(*) FROM events GROUP BY ALL").fetchall()
     if not seconds:
         tally.add_durations({value: count for value, state, count in spent if state == "read"})

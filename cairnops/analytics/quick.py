@@ -156,10 +156,12 @@ class Counting:
         """Count what was kept for the end."""
         if self._spent:
             self._settle()
-        counts: Counter[float] = Counter()
-        for value, count in zip(self._ms.gather(self._counted["d"]), self._counted["len"], strict=True):
-            if value is None:
-                self._tally.add_duration(None, "missing", count)
-            else:
-                counts[value * 1000 if self._seconds and value < 10 else value] += count
-        self._tally.add_durations(counts)
+        spent = self._counted.select(ms=self._ms.gather(self._counted["d"]), count="len")
+        missing = spent.filter(pl.col("ms").is_null())["count"].sum()
+        if missing:
+            self._tally.add_duration(None, "missing", missing)
+        ms = pl.col("ms")
+        if self._seconds:
+            ms = pl.when(ms < 10).then(ms * 1000).otherwise(ms)
+        counts = spent.drop_nulls().group_by(ms).agg(pl.col("count").sum())
+        self._tally.add_durations(dict(zip(counts["ms"].to_list(), counts["count"].to_list(), strict=True)))

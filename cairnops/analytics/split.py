@@ -75,44 +75,66 @@ class Taken:
 
     def __init__(self, split: "Split", frame: pl.DataFrame, data: bytes, rest: bytes = b""):
         self._data, self._rest, self._split = data, rest, split
-        self._lines: list[bytes] = []
         #: What the lines of a group say, by their facts.
         self.records = split.records
         #: Physical lines of the piece.
         self.lines = frame.height
-        size = len(data) + (not data.endswith(b"\n"))
-        if rest:
-            # This one is not all there; it is among those that were not taken.
-            frame, size = frame.head(-1), data.rfind(b"\n") + 1
-        fields = len(split.fields)
-        if not (frame["ok"].all() and frame["n"].sum() + fields * frame.height == size):
-            # Whether the fields are all of it is now asked of each line.
-            if len(self._all()) != self.lines:
+        # A last line that is not all there is among those that were not taken.
+        self._size = data.rfind(b"\n") + 1 if rest else len(data) + (not data.endswith(b"\n"))
+        frame = frame.head(-1) if rest else frame
+        self._take(frame)
+        if not self._complete():
+            # Which lines hold more than their fields is now asked of each.
+            split.wary = True
+            lines = data.split(b"\n")
+            if rest or not lines[-1]:
+                lines.pop()
+            if len(lines) != frame.height:
                 raise NotThisWay
-            lengths = pl.Series(map(len, self._all()[: frame.height]), dtype=pl.UInt32)
-            frame = frame.filter(pl.col("ok") & (pl.col("n") + (fields - 1) == lengths))
-        self._sizes = _sizes(frame, split.told)
-        self._good = frame.with_columns(_key(split.told, self._sizes).alias("key"))
-        #: The groups of lines taken, by their first line.
-        self.groups, wrong = self._grouped()
-        if wrong:
-            self._good = self._good.filter(~pl.col("key").is_in(wrong))
+            whole = frame["n"] + (len(split.fields) - 1) == pl.Series(map(len, lines), dtype=pl.UInt32)
+            frame = frame.with_columns(frame["ok"] & whole)
+            self._take(frame)
+            if not self._complete():
+                raise NotThisWay
         #: How many lines were taken.
         self.taken = self._good.height
         if (self.lines - self.taken) * _LEFT > self.lines + _LEFT * 20:
             raise NotThisWay
 
-    def _all(self) -> list[bytes]:
-        if not self._lines:
-            self._lines = self._data.split(b"\n")
-            if self._rest:
-                self._lines[-1] += self._rest
-            elif not self._lines[-1]:
-                self._lines.pop()
-        return self._lines
+    def _take(self, frame: pl.DataFrame) -> None:
+        """Group the lines that are sound."""
+        good = frame if frame["ok"].all() else frame.filter("ok")
+        left = [frame["ok"].not_().arg_true()]
+        self._sizes = _sizes(good, self._split.told)
+        good = good.with_columns(_key(self._split.told, self._sizes).alias("key"))
+        #: The groups of lines taken, by their first line.
+        self.groups, wrong = self._grouped(good)
+        if wrong:
+            amiss = good["key"].is_in(wrong)
+            left.append(good["row"].filter(amiss))
+            good = good.filter(~amiss)
+        self._good, self._left = good, pl.concat(left).sort()
 
-    def _grouped(self) -> tuple[list[Group], list[int]]:
-        found = self._good.group_by("key").agg(pl.len().alias("count"), pl.col("row").min()).sort("row")
+    def _complete(self) -> bool:
+        """Whether the fields with their commas are all of each line taken; where the others lie is known then.
+
+        No line is shorter than its fields. So each line taken ends where they say at the earliest, each of
+        the others at the next line end at the earliest; if all of them end where the piece does, none is longer.
+        """
+        taken = (self._good["n"] + len(self._split.fields)).cast(pl.UInt64).cum_sum()
+        ends = pl.concat([pl.Series([0], dtype=pl.UInt64), taken])
+        before = ends.gather(self._left - pl.int_range(len(self._left), dtype=pl.UInt32, eager=True))
+        self._others: list[tuple[int, bytes]] = []
+        size = 0
+        for row, start in zip(self._left, before, strict=True):
+            end = self._data.find(b"\n", start + size)
+            line = self._data[start + size : end if end >= 0 else None]
+            self._others.append((row, line))
+            size += len(line) + 1
+        return bool(ends[-1] + size == self._size)
+
+    def _grouped(self, good: pl.DataFrame) -> tuple[list[Group], list[int]]:
+        found = good.group_by("key").agg(pl.len().alias("count"), pl.col("row").min()).sort("row")
         hours = self._sizes[-1] if self._split.time else 1
         split = self._split
         codes: dict[int, Codes] = {}
@@ -122,7 +144,7 @@ class Taken:
             if facts not in codes:
                 codes[facts] = self._codes(facts)
             told.append((key, codes[facts], hour if split.time else None, count, row))
-        split.meet(self._good, told)
+        split.meet(good, told)
         groups, wrong = [], []
         for key, its, hour, count, row in told:
             at = None if hour is None else split.hours[hour]
@@ -142,13 +164,8 @@ class Taken:
 
     def left(self) -> list[tuple[int, bytes]]:
         """(line from 0, bytes) of the lines that were not taken."""
-        if self.taken == self.lines:
-            return []
-        if self._rest and self.taken == self.lines - 1:
-            return [(self.taken, self._data[self._data.rfind(b"\n") + 1 :] + self._rest)]
-        every = pl.select(row=pl.int_range(self.lines, dtype=pl.UInt32))["row"]
-        lines = self._all()
-        return [(row, lines[row]) for row in every.filter(~every.is_in(self._good["row"].implode()))]
+        broken = [(self.lines - 1, self._data[self._size :] + self._rest)] if self._rest else []
+        return self._others + broken
 
     def window(self) -> tuple[int, int] | None:
         """The first and the last time of the lines taken, milliseconds since 1970 UTC; None where there is none."""
@@ -161,7 +178,7 @@ class Taken:
         """(line from 0, bytes) of the first lines of some groups, rising."""
         rows = self._good.lazy().filter(pl.col("key").is_in(keys)).select("row").head(limit).collect()
         wanted = rows["row"].to_list()
-        lines = self._lines or (self._data.split(b"\n", wanted[-1] + 1) if wanted else [])
+        lines = self._data.split(b"\n", wanted[-1] + 1) if wanted else []
         return [(row, lines[row]) for row in wanted]
 
     @property
@@ -239,6 +256,8 @@ class Split:
         #: Facts are numbered as they are read: making texts of them first takes twice as long.
         self._schema = {f.column: _category() if f in self._facts else pl.String() for f in self.fields}
         self._chosen = self._choose()
+        #: Some line held more than its fields: from here on each is asked for its length.
+        self.wary = False
         self._encoding: Literal["utf8", "utf8-lossy"] = "utf8"
         #: What lines say, by the numbers of their facts; None if one is not written as it should be.
         self.records: dict[Codes, dict[str, Any] | None] = {}
@@ -306,20 +325,27 @@ class Split:
         Raises:
             NotThisWay: for bytes that cannot be read as lines.
         """
-        lines = pl.scan_csv(
-            data, has_header=False, quote_char=None, encoding=self._encoding, truncate_ragged_lines=True,
-            schema=self._schema, missing_columns="insert",
-            empty_string_is_null=False, glob=False,
-        )  # fmt: skip
         try:
             # Numbered afterwards: numbering while reading takes as long as a column.
-            return self._timed(lines.select(self._chosen).collect().with_row_index("row"))
+            frame = self._lines(data, self._schema).select(self._chosen).collect().with_row_index("row")
+            if self.wary:
+                length = pl.col("line").str.len_bytes() - (len(self.fields) - 1)
+                alone = self._lines(data, {"line": pl.String()}, "\x01").select(length).collect()["line"]
+                frame = frame.with_columns(pl.col("ok") & (pl.col("n") == alone))
+            return self._timed(frame)
         except pl.exceptions.PolarsError as error:
             if self._encoding == "utf8-lossy":
                 raise NotThisWay from error
         # It is the slower one, and not needed as long as all is well.
         self._encoding = "utf8-lossy"
         return self.frame(data)
+
+    def _lines(self, data: bytes, schema: dict[str, Any], separator: str = ",") -> pl.LazyFrame:
+        return pl.scan_csv(
+            data, separator=separator, schema=schema, has_header=False, quote_char=None,
+            encoding=self._encoding, ignore_errors=self._encoding != "utf8", truncate_ragged_lines=True,
+            missing_columns="insert", empty_string_is_null=False, glob=False,
+        )  # fmt: skip
 
     def _timed(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The frame with its durations as numbers of their texts; those that are none are not `ok`."""
@@ -363,6 +389,9 @@ def _open(data: bytes) -> bool:
 
 def _fields(line: str) -> tuple[Field, ...]:
     """The fields of a line; none if it is not a row that comes apart at its commas."""
+    if "\ufffd" in line:
+        # Where it stands for bytes that are no text it is longer than these, and lengths would prove nothing.
+        return ()
     try:
         value = parse(line)
     except (ValueError, RecursionError):

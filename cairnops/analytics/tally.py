@@ -130,7 +130,9 @@ class Tally:
 
     def add_durations(self, counts: Mapping[float, int]) -> None:
         """Count as many records as `counts` says for each duration."""
-        self._durations.update(counts)
+        # What is there are a few lines that were read one by one, and what comes are very many.
+        before, self._durations = self._durations, Counter(counts)
+        self._durations.update(before)
 
     def add_times(self, kind: rows.Class, start: int | None, end: int | None, count: int) -> None:
         """Count `count` records of one class whose times lie in one hour."""

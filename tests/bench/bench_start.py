@@ -14,6 +14,8 @@ from pathlib import Path
 ROUNDS = 15
 COMMAND = str(Path(sys.executable).with_name("cairnops"))
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("CAIRNOPS_", "CHATWOOT_", "FEATURE_"))}
+# What is installed is compiled once; a tree that may not keep its bytecode compiles each time.
+CLEAN.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def timed(command: list[str], cwd: str) -> float:

@@ -411,6 +411,13 @@ def test_what_the_engine_leaves_to_the_careful_reader(tmp_path, data, why):
     assert figures(path, "duckdb") == figures(path, "python")
 
 
+def test_a_key_that_is_no_text_does_not_make_up_for_a_line_that_is_too_long(tmp_path):
+    path = tmp_path / "e.ndjson"
+    odd = b'{"decisionId":%d,"status":"TIMEOUT","e\xa1rorCode":"ETIMEDOUT","scope":"ops"}%b'
+    path.write_bytes(b"\n".join(odd % (n, b",123" if n % 2 else b"") for n in range(60)) + b"\n")
+    agree(path)
+
+
 def test_memory_follows_the_piece_and_not_the_file(tmp_path):
     path = good(tmp_path / "e.ndjson", rows=2000)
     sizes = []

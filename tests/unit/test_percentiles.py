@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cairnops.analytics.percentiles import METHODS, percentile, side_by_side, to_fixed
+from cairnops.analytics.percentiles import METHODS, Spread, percentile, side_by_side, to_fixed
 
 SAMPLE = [198.77, 241.12, 265.43, 1500.55]
 
@@ -97,3 +97,16 @@ def test_percentiles_stay_inside_and_do_not_fall(values, p, method):
 )
 def test_to_fixed_rounds_as_javascript_does(value, digits, expected):
     assert to_fixed(value, digits) == expected
+
+
+_VALUE = st.one_of(
+    st.decimals(0, 10_000, places=2).map(float), st.floats(0, 1e12), st.floats(-1e300, 1e300), st.just(0.0)
+)
+
+
+@given(counts=st.dictionaries(_VALUE, st.one_of(st.integers(1, 5000), st.integers(1, 1 << 30)), max_size=12))
+def test_the_sum_of_counted_values_is_rounded_once(counts):
+    exact = sum((Fraction(value) * count for value, count in counts.items()), Fraction())
+    small = all(not value or 1e-200 < abs(value) < 1e200 for value in counts)
+    if small or sum(counts.values()) < 10_000:
+        assert Spread(counts).total() == float(exact)
