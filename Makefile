@@ -11,6 +11,9 @@ PIP       := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # A demo runs on the embedded default, whatever the shell it is typed in has set.
 ALONE     := env -u CHATWOOT_BASE_URL -u DATABASE_URL -u CAIRNOPS_HOME -u CAIRNOPS_ACTOR -u CHATWOOT_SLA_MINUTES
 
+# Compiled once, not at every start of a command: some machines are told to keep nothing.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo play test lint docs bench clean
 
 demo: $(VENV)/run.stamp play
@@ -30,7 +33,7 @@ play:
 
 test: $(VENV)/test.stamp $(VENV)/browser.stamp $(VENV)/node.stamp lint
 	@echo "== Tests"
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist worksteal $(ARGS)
 
 lint: $(VENV)/test.stamp
 	@echo "== Style, types, import directions"

@@ -152,6 +152,7 @@ def test_a_tab_that_vanished_leaves_its_case_to_the_next(desk: Desk, visit: Visi
     dialog = open_case(page, "Jordan Lee")
     dialog.get_by_label("Internal note").fill("typed in the tab that went")
     dialog.get_by_label("Internal note").press("Tab")
+    kept(desk.log.with_suffix(""), "typed in the tab that went")
     page.reload()
     dialog = open_case(page, "Jordan Lee")
     expect(dialog.get_by_label("Internal note")).to_have_value("typed in the tab that went")
