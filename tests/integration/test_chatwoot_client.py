@@ -7,12 +7,20 @@ import ssl
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509 import SubjectAlternativeName as SAN
+from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -833,3 +841,41 @@ def test_reading_says_what_to_do_next(desk: ChatwootSimulator) -> None:
     ):
         ask(stranger.base_url, lambda c: c.escalated())
     assert "CHATWOOT_API_TOKEN" in refused.value.hint
+
+
+@pytest.fixture
+def unknown_authority(tmp_path: Path) -> Iterator[str]:
+    """A server with a certificate that nobody vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    made = x509.CertificateBuilder(
+        issuer_name=name,
+        subject_name=name,
+        public_key=key.public_key(),
+        serial_number=1,
+        not_valid_before=datetime.now(UTC) - timedelta(days=1),
+        not_valid_after=datetime.now(UTC) + timedelta(days=1),
+        extensions=[x509.Extension(SAN.oid, False, SAN([x509.DNSName("localhost")]))],
+    ).sign(key, hashes.SHA256())
+    pem = Encoding.PEM
+    (tmp_path / "own.pem").write_bytes(
+        key.private_bytes(pem, PrivateFormat.PKCS8, NoEncryption()) + made.public_bytes(pem)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "own.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    with suppress(ssl.SSLError), context.wrap_socket(listening.accept()[0], server_side=True):
+                        pass
+
+        Thread(target=serve, daemon=True).start()
+        yield f"https://localhost:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def test_no_token_goes_to_a_server_nobody_vouches_for(unknown_authority: str) -> None:
+    with pytest.raises(RemoteError, match=r"no answer from https://localhost:\d+ \(ETLS\)"):
+        ask(unknown_authority, lambda c: c.whoami())

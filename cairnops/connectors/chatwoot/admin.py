@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from cairnops.connectors.chatwoot import shapes
+from cairnops.connectors.chatwoot import answers, shapes
 from cairnops.connectors.chatwoot.faults import Fault
 from cairnops.domain.conversations import Conversation
 from cairnops.errors import RemoteError
@@ -19,7 +19,11 @@ class SimulatorAdmin:
 
     def __init__(self, base_url: str, token: str):
         self._http = httpx.AsyncClient(
-            base_url=base_url, headers={"api_access_token": token}, timeout=_DEADLINE_S, trust_env=False
+            base_url=base_url,
+            headers={"api_access_token": token},
+            verify=answers.trust(base_url),
+            timeout=_DEADLINE_S,
+            trust_env=False,
         )
 
     async def __aenter__(self) -> "SimulatorAdmin":

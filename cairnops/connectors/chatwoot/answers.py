@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 
 import httpx
 
@@ -15,6 +16,19 @@ from cairnops.connectors.chatwoot import shapes
 from cairnops.domain.delivery import Failure, Result, of_status
 from cairnops.errors import RemoteError, SettingError
 from cairnops.telemetry import jsontext
+
+
+def trust(url: str) -> ssl.SSLContext | bool:
+    """What a client of that address goes by: the certificate authorities, read once in a process.
+
+    Reading them takes longer (25 ms) than most questions do, and where there is no TLS nobody needs them.
+    """
+    return _authorities() if url.lower().startswith("https:") else False
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
 
 
 def retry_after_ms(headers: httpx.Headers, now: datetime) -> int | None:

@@ -51,6 +51,7 @@ class Connection:
         self._account = f"{self.base_url}/api/v1/accounts/{account_id}"
         self._http = httpx.AsyncClient(
             headers={"api_access_token": token, "accept": "application/json"},
+            verify=answers.trust(self.base_url),
             # Per read, hence no deadline (a trickling server passes it); `_deadline` is one.
             timeout=timeout_ms / 1000,
             limits=httpx.Limits(keepalive_expiry=_KEEP_ALIVE_S),
