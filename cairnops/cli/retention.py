@@ -71,7 +71,10 @@ def apply(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove what is older than the policy keeps it: all or nothing, and on record with your name.
+    """Remove what is older than the policy keeps it, on record with your name.
+
+    Much is removed in slices of some 500 decisions, so that nobody has to wait; what is interrupted is gone on with
+    by applying it again.
 
     A decision leaves its number and its hash, so the log, its proofs and every checkpoint still hold. Nothing can
     bring back what is removed; files in the workspace's artifacts folder and exports stay.

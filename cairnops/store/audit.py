@@ -17,10 +17,14 @@ DELIVERY = Actor(email="delivery@cairnops", role=Role.ADMIN)
 PARKED = "job.parked"
 
 
-def append(c: Connection, entry: Entry, more: dict[str, Any] | None = None) -> None:
-    """Append one audit event in the transaction at hand."""
+def append(
+    c: Connection, entry: Entry, more: dict[str, Any] | None = None, *, seq: int | None = None
+) -> None:
+    """Append one audit event in the transaction at hand; `seq` for one that will be undone."""
+    given = {} if seq is None else {"seq": seq}
     c.execute(
         insert(t.event).values(
+            **given,
             at=codec.stamp(entry.at),
             actor=entry.actor.email,
             role=entry.actor.role.value,

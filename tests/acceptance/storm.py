@@ -15,7 +15,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -53,6 +53,10 @@ MIX = [
     "timeout", "connection_reset", "rate_limited", "server_error", "slow", "accepted_no_answer", "accepted_late",
     "malformed_body",
 ]  # fmt: skip
+
+#: What a worker does with an effect, in the outbox and at the help desk; it dies exactly before or after one of them.
+STEPS = ("claim", "deliver", "tried", "find", "looked", "finish")
+POINTS = [f"{when} {step}" for step in STEPS for when in ("before", "after")]
 
 _OURS = ("CAIRNOPS_", "CHATWOOT_", "DATABASE_", "FEATURE_", "SUPABASE_")
 
@@ -96,6 +100,8 @@ class Tally:
     #: Kills of a worker that had an effect in its hands, and how many effects that were.
     hit: int = 0
     held: int = 0
+    #: Exactly before or after which steps of its work a worker was killed.
+    points: set[str] = field(default_factory=set)
     freezes: int = 0
     restarts: int = 0
     #: Every connection to the database cut; clocks set; the disk full.
@@ -231,6 +237,27 @@ class Storm:
         self.tally.hit += held > 0
         self.tally.held += held
 
+    def die_at(self, point: str, seconds: float = 60) -> None:
+        """Let a worker kill itself exactly there, alone, and wait until it has."""
+        for pid in list(self.workers):
+            self._kill(pid)
+            self.tally.kills += 1
+        env = self.env | {"STORM_CLOCK": str(self.root / "clock"), "STORM_VERSION": "", "STORM_DIE": point}
+        (self.root / "clock").write_text("0")
+        pid = self.forker.start(["cairnops", "worker", "-w", str(self.root)], env, self.log)
+        self.workers[pid] = time.monotonic()
+        end = time.monotonic() + seconds
+        while alive(pid):
+            assert time.monotonic() < end, f"it never came to {point}"
+            self.feed(10)
+            time.sleep(0.05)
+        del self.workers[pid]
+        self.tally.kills += 1
+        self.tally.points.add(point)
+        held = len(self.holding(pid))
+        self.tally.hit += held > 0
+        self.tally.held += held
+
     def _begun(self) -> list[int]:
         """The workers that are listed, and so have begun to deliver."""
         with reading(self.w.ledger.engine) as c:
@@ -336,6 +363,7 @@ def rage(
     *,
     workers: int = 3,
     freezes: int = 0,
+    points: Iterable[str] = (),
     meanwhile: Callable[[int], None] = lambda _: None,
 ) -> Tally:
     """Kill until it is enough, with freezes and whatever else now and then; then drain and judge."""
@@ -347,6 +375,8 @@ def rage(
         if number in freeze_at:
             made.freeze_one(LEASE_S + 0.3)
         made.kill_one()
+    for point in points:
+        made.die_at(point)
     for _ in range(3):
         made.feed()
         made.keep(workers)
@@ -374,6 +404,37 @@ def _set_clock(place: Path) -> None:
     workspace.now = now
 
 
+def _die_at(point: str) -> None:
+    """Kill this process exactly before or after a step, the second time it comes to it."""
+    import inspect
+
+    from cairnops.connectors.chatwoot.client import ChatwootClient
+    from cairnops.store.outbox import SqlOutbox
+
+    when, step = point.split(" ")
+    owner: Any = ChatwootClient if step in ("deliver", "find") else SqlOutbox
+    real, times = getattr(owner, step), [0]
+
+    def die(at: str) -> None:
+        times[0] += at == when
+        if at == when and times[0] == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def apart(*args: Any, **options: Any) -> Any:
+        die("before")
+        done = await real(*args, **options)
+        die("after")
+        return done
+
+    def here(*args: Any, **options: Any) -> Any:
+        die("before")
+        done = real(*args, **options)
+        die("after")
+        return done
+
+    setattr(owner, step, apart if inspect.iscoroutinefunction(real) else here)
+
+
 def _work(order: dict[str, Any]) -> None:
     """The command, in a fork."""
     from cairnops.cli import main
@@ -389,6 +450,8 @@ def _work(order: dict[str, Any]) -> None:
         import cairnops
 
         cairnops.__version__ = version
+    if point := order["env"].get("STORM_DIE"):
+        _die_at(point)
     sys.argv = order["argv"]
     main()
 

@@ -15,6 +15,8 @@ import pytest
 
 import cairnops
 
+#: All of them are in the bench.
+EXACTLY = ("after claim", "after deliver", "before looked", "before finish")
 TESTS = Path(__file__).resolve().parents[1]
 
 
@@ -51,9 +53,10 @@ def test_workers_killed_and_frozen_lose_and_double_nothing(kind: str, forker: An
             elif number % 3 == 1:
                 made.jump()
 
-        tally = storms.rage(made, 12, freezes=1, meanwhile=strike)
+        tally = storms.rage(made, 12, freezes=1, points=EXACTLY, meanwhile=strike)
     print(tally)
     assert tally.clean, tally
     assert tally.kills >= 12 and tally.hit > 0 and tally.jumps > 0 and tally.struck * 5 > tally.requests
+    assert tally.points == set(EXACTLY)
     assert tally.versions == {cairnops.__version__, storms.OLDER}
     assert set(tally.ended) <= {"SUCCESS", "FAILED", "TIMEOUT", "UNKNOWN"}

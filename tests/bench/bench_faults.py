@@ -36,7 +36,7 @@ def report(name: str, tally: object, seconds: float) -> bool:
     x = tally
     print(
         f"{name}: {x.effects} effects, {x.kills} kills ({x.hit} of a worker with {x.held} effects in hand), "  # type: ignore[attr-defined]
-        f"{x.freezes} freezes, {x.restarts} database restarts, {x.cuts} cuts, {x.jumps} clocks set, {x.fills} disks full, "  # type: ignore[attr-defined]
+        f"{len(x.points)} exact points, {x.freezes} freezes, {x.restarts} database restarts, {x.cuts} cuts, {x.jumps} clocks set, {x.fills} disks full, "  # type: ignore[attr-defined]
         f"{x.struck} of {x.requests} requests struck, "  # type: ignore[attr-defined]
         f"{x.lost_tries} tries whose worker died; versions {sorted(x.versions)}; ended {dict(x.ended)}\n"  # type: ignore[attr-defined]
         f"  lost {x.lost}, doubled {x.doubled}, stuck {x.stuck}, said to have failed and there {x.false}, "  # type: ignore[attr-defined]
@@ -75,7 +75,9 @@ def main() -> int:
     try:
         begun = time.monotonic()
         with storms.storm(folder / "sqlite", forker=forker, seed=1) as s:
-            clean.append(report("SQLite", storms.rage(s, kills), time.monotonic() - begun))
+            clean.append(
+                report("SQLite", storms.rage(s, kills, points=storms.POINTS), time.monotonic() - begun)
+            )
         begun = time.monotonic()
         with storms.storm(
             folder / "pg", forker=forker, url=postgres.url(server_folder, "postgres"), seed=2
@@ -90,7 +92,7 @@ def main() -> int:
                     server = postgres.start(server_folder)
                     s.tally.restarts += 1
 
-            tally = storms.rage(s, kills, meanwhile=restart)
+            tally = storms.rage(s, kills, points=storms.POINTS, meanwhile=restart)
             clean.append(report("PostgreSQL", tally, time.monotonic() - begun))
         begun = time.monotonic()
         with storms.storm(folder / "frozen", forker=forker, seed=3) as s:

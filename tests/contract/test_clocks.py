@@ -177,7 +177,7 @@ def test_a_worker_sets_it_right_by_itself(
     put: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(delivery, "SPARE_MOST_MS", 0)
+    monkeypatch.setattr(delivery, "longest_ms", lambda _: 300)
     put()
     now = SqlWorkers(database.engine).keep_clock()
     claim = outbox.claim("a", now_ms=now, lease_ms=9)

@@ -1,6 +1,7 @@
 """Retention on every database: what is old goes on one audited path, nothing beside it, and the log still holds."""
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,9 +16,10 @@ from cairnops.domain import merkle, retention
 from cairnops.domain.checkpoints import Key
 from cairnops.domain.conversations import Actor, Role
 from cairnops.domain.delivery import Answer, FinalStatus, Result
-from cairnops.domain.policy import RetentionPolicy
-from cairnops.domain.requests import Action, FollowUp, Request
+from cairnops.domain.policy import RetentionPolicy, profile
+from cairnops.domain.requests import Action, Flags, FollowUp, Request
 from cairnops.errors import WorkspaceError
+from cairnops.store import retention as removing
 from cairnops.store import tables as t
 from cairnops.store import upkeep
 from cairnops.store.engine import reading, writing
@@ -125,6 +127,109 @@ def test_what_is_sealed_and_delivered_goes_and_the_log_holds(worked: Any) -> Non
     again = SqlRetention(worked.engine).apply(UNTIL, ADA, LATER)
     assert {due.table: due.rows for due in again.due}["decision"] == 1
     assert numbers(worked) == [105] and check(worked) == []
+
+
+def seven(database: Any, case: Callable[..., Any], approve: Callable[..., Request]) -> SqlRetention:
+    """Seven decisions, a minute apart, sealed and delivered."""
+    moment = [T0]
+    desk = Desk(SqlLedger(database.engine), profile("dry-run"), Flags(), lambda: moment[0], "shop.example")
+    for key in "1234567":
+        moment[0] += timedelta(minutes=1)
+        desk.observe(case(key), ADA)
+        desk.submit(approve(f"k{key}", conversation=key))
+    deliver(database.engine)
+    SqlSeals(database.engine).seal(signing(), T0, ADA)
+    return SqlRetention(database.engine)
+
+
+def left(database: Any) -> dict[str, list[Any]]:
+    """What is there, but for who removed it when."""
+    everything = database.everything()
+    events = [row[1:] for row in everything.pop("event") if not row[4].startswith("retention.")]
+    stones = [row[:3] for row in everything.pop("tombstone")]
+    del everything["retention"]
+    return everything | {"event": events, "tombstone": stones}
+
+
+@pytest.fixture
+def slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices of two decisions, and nobody is waited for."""
+    monkeypatch.setattr(removing, "_AT_ONCE", 2)
+    monkeypatch.setattr(removing, "_LET_IN_S", 0)
+
+
+def test_in_slices_goes_what_goes_at_once(
+    database: Any, another: Any, tmp_path: Path, case: Any, approve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = seven(database, case, approve)
+    with another(database.kind, tmp_path / "whole") as whole:
+        plan = seven(whole, case, approve).apply(UNTIL, ADA, LATER)
+        assert len(whole.rows("tombstone")) == 6, "the newest stays"
+        monkeypatch.setattr(removing, "_AT_ONCE", 2)
+        monkeypatch.setattr(removing, "_LET_IN_S", 0)
+        made = kept.apply(UNTIL, ADA, LATER, expect=plan.id)
+        assert (made, made.id) == (plan, plan.id)
+        assert left(database) == left(whole)
+    told = [json.loads(row[9]) for row in database.rows("event") if row[4] == "retention.removed"]
+    assert [body["removed"].get("decision", 0) for body in told if "decision" in body["removed"]] == [2, 2, 2]
+    assert {body["plan"] for body in told} == {plan.id}
+    assert check(database) == [] and kept.apply(UNTIL, ADA, LATER).rows == 0
+
+
+def test_what_was_interrupted_is_gone_on_with(
+    database: Any, case: Any, approve: Any, slices: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, done = seven(database, case, approve), removing._remove
+
+    def dies(c: Any, stamps: dict[str, str], *args: Any, **more: Any) -> Any:
+        if "decisions" in stamps and stamps["decisions"] > "2025-10-16T17:04":
+            raise RuntimeError("killed")
+        return done(c, stamps, *args, **more)
+
+    monkeypatch.setattr(removing, "_remove", dies)
+    with pytest.raises(RuntimeError):
+        kept.apply(UNTIL, ADA, LATER)
+    assert [s.number for s in kept.tombstones()] == [101, 102] and check(database) == []
+    monkeypatch.setattr(removing, "_remove", done)
+    assert kept.apply(UNTIL, ADA, LATER).rows > 0
+    assert [s.number for s in kept.tombstones()] == [101, 102, 103, 104, 105, 106]
+    assert check(database) == [] and numbers(database) == [107]
+
+
+def test_whoever_decides_meanwhile_comes_in_between(
+    database: Any, case: Any, approve: Any, desk_on: Any, slices: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = seven(database, case, approve)
+    desk, made = desk_on(SqlLedger(database.engine)), list[int]()
+
+    def decide(_: float) -> None:
+        key = f"new{len(made)}"
+        desk.observe(case(key), ADA)
+        made.append(desk.submit(approve(f"k{key}", conversation=key)).number)
+
+    monkeypatch.setattr(time, "sleep", decide)
+    kept.apply(UNTIL, ADA, LATER)
+    monkeypatch.undo()
+    assert len(made) > 3 and set(made) <= set(numbers(database))
+    assert check(database) == []
+
+
+def test_a_plan_keeps_nobody_waiting_on_a_server(
+    postgresql: Any, case: Any, approve: Any, desk_on: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, done = seven(postgresql, case, approve), removing._remove
+    desk = desk_on(SqlLedger(postgresql.open()), "meanwhile")
+
+    def slowly(*args: Any, **more: Any) -> Any:
+        made = done(*args, **more)
+        assert desk.submit(approve("k", conversation="meanwhile")).number == 108
+        return made
+
+    monkeypatch.setattr(removing, "_remove", slowly)
+    assert kept.plan(UNTIL, ADA, LATER).rows > 0
+    monkeypatch.undo()
+    desk.ledger.close()
+    assert numbers(postgresql) == list(range(101, 109))
 
 
 def test_numbers_go_on_where_they_were(
