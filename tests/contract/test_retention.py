@@ -218,15 +218,22 @@ def test_a_plan_keeps_nobody_waiting_on_a_server(
     postgresql: Any, case: Any, approve: Any, desk_on: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, done = seven(postgresql, case, approve), removing._remove
-    desk = desk_on(SqlLedger(postgresql.open()), "meanwhile")
+    desk, times = desk_on(SqlLedger(postgresql.open())), 0
+    # Nothing of it is old: what is would be waited for.
+    desk.clock = lambda: LATER
+    desk.observe(case("meanwhile"), ADA)
 
     def slowly(*args: Any, **more: Any) -> Any:
+        nonlocal times
+        times += 1
         made = done(*args, **more)
         assert desk.submit(approve("k", conversation="meanwhile")).number == 108
         return made
 
     monkeypatch.setattr(removing, "_remove", slowly)
     assert kept.plan(UNTIL, ADA, LATER).rows > 0
+    # Had anybody waited, the server would have cut the plan off, and it would have been made again.
+    assert times == 1
     monkeypatch.undo()
     desk.ledger.close()
     assert numbers(postgresql) == list(range(101, 109))
