@@ -33,7 +33,7 @@ play:
 
 test: $(VENV)/test.stamp $(VENV)/browser.stamp $(VENV)/node.stamp lint
 	@echo "== Tests"
-	@$(BIN)/python -m pytest -q -n 4 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist worksteal $(ARGS)
 
 lint: $(VENV)/test.stamp
 	@echo "== Style, types, import directions"
