@@ -1,5 +1,6 @@
 """What the delivery worker needs: an outbox to take effects from, and a help desk to take them to."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -83,8 +84,11 @@ class Outages(Protocol):
 class HelpDesk(Protocol):
     """The outside, as far as delivery goes."""
 
-    async def deliver(self, effect: Effect) -> Result:
-        """Try once, within the hard deadline; trouble comes back as a value."""
+    async def deliver(self, effect: Effect, in_time: Callable[[], bool]) -> Result:
+        """Try once, within the hard deadline; trouble comes back as a value.
+
+        `in_time` is asked just before anything is sent; where it says no, nothing is.
+        """
 
     async def find(self, effect: Effect) -> Found:
         """Look for the effect by its run key."""

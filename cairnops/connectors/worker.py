@@ -63,6 +63,8 @@ class Worker:
         #: How often in a row the conversation of an effect could not be read, by the effect's uid.
         self._unreadable: dict[str, int] = {}
         self._right_until = float("-inf")
+        #: When what was claimed just now was asked for, by its uid: its lease runs from there.
+        self._asked: dict[str, int] = {}
         #: How long after it was asked for a claim may still be used; the lease is longer by as much.
         self._spare_ms = max(policy.settle_ms // 2, _SPARE_MS)
 
@@ -152,10 +154,19 @@ class Worker:
         )
         if self._circuit is not None and turn and claim is not None and claim.unclear:
             self._circuit.leave_turn()
-        if claim is None or claim.unclear or self._timing.now_ms() - asked <= self._spare_ms:
+        if claim is None or claim.unclear:
             return claim
+        if not await self._in_time(claim, asked):
+            return None
+        self._asked[claim.effect.uid] = asked
+        return claim
+
+    async def _in_time(self, claim: Claim, asked: int) -> bool:
+        """Whether a claim that was asked for then can still be used; else it has been given back."""
+        if self._timing.now_ms() - asked <= self._spare_ms:
+            return True
         await self._too_late(claim, asked)
-        return None
+        return False
 
     async def _set_right(self) -> None:
         now = time.monotonic()
@@ -195,10 +206,26 @@ class Worker:
             return status
 
     async def _try(self, claim: Claim, step: tracing.Step) -> FinalStatus | None:
-        if not await self._still_right(claim):
+        claimed = self._asked.pop(claim.effect.uid, 0) or self._timing.now_ms()
+        asked = await self._still_right(claim, claimed)
+        # Asking that takes its time, and whoever is suspended meanwhile has lost the lease.
+        if asked is None or not await self._in_time(claim, asked):
             return None
-        begun = self._timing.counter_us()
-        result = await self._desk.deliver(claim.effect)
+        begun, last_ms, late = (
+            self._timing.counter_us(),
+            asked + self._spare_ms + self._policy.timeout_ms,
+            False,
+        )
+
+        def in_time() -> bool:
+            nonlocal late
+            late = late or self._timing.now_ms() > last_ms
+            return not late
+
+        result = await self._desk.deliver(claim.effect, in_time)
+        if late:
+            await self._too_late(claim, asked)
+            return None
         step.say(error=result.error_code)
         duration, at = self._timing.counter_us() - begun, self._stamp()
         after = delivery.after_try(result, claim.attempt, self._policy)
@@ -280,34 +307,35 @@ class Worker:
         due = self._timing.now_ms()
         await self._apart(lambda: self._outbox.give_back(claim, due_ms=due))
 
-    async def _still_right(self, claim: Claim) -> bool:
-        """Whether it may be sent; else it has been parked for a person, or given back to be asked for later.
+    async def _still_right(self, claim: Claim, asked: int) -> int | None:
+        """When its lease began (`asked`, unless it was renewed), where it may be sent.
 
-        Only what has waited for long is asked about: reading it takes as long as sending it.
+        Else it has been parked for a person, or given back to be asked for later. Only what has waited for long is
+        asked about: reading it takes as long as sending it.
         """
         if self._circuit is None or claim.seen is None or claim.decided is None:
-            return True
+            return asked
         now, last = self._stamp(), await self._circuit.last()
         ended = (last.ended or now) if last is not None else None
         if not stale.to_be_checked(claim.decided, now, self._policy, outage_ended=ended):
-            return True
+            return asked
         try:
             # Reading is several requests, each with a deadline of its own, and the lease does not outlast them all.
             async with asyncio.timeout(self._policy.timeout_ms / 1000):
                 stands = await self._desk.standing(claim.effect.conversation_id)
         except NotFound:
             # Sending it will be refused, and that tells more.
-            return True
+            return await self._renewed(claim)
         except TimeoutError:
             stands = None
         if stands is None:
             await self._unread(claim)
-            return False
+            return None
         ours = await self._apart(lambda: self._outbox.given(claim.effect.conversation_id))
         wanted = claim.effect.payload.get("status", "")
         if moved := stale.moved_on(claim.seen, stands, status=wanted, given=ours):
             await self._park(claim, moved)
-            return False
+            return None
         return await self._renewed(claim)
 
     async def _unread(self, claim: Claim) -> None:
@@ -329,16 +357,13 @@ class Worker:
                 extra={"action": "effect_parked", "effect": claim.effect.uid, "reason": reason},
             )
 
-    async def _renewed(self, claim: Claim) -> bool:
+    async def _renewed(self, claim: Claim) -> int | None:
         """Begin the lease anew: reading took a part of it, and what is sent must land before it ends."""
         asked = self._timing.now_ms()
         if not await self._apart(lambda: self._outbox.renew(claim, due_ms=asked + self._lease_ms())):
-            return False
-        if self._timing.now_ms() - asked > self._spare_ms:
-            await self._too_late(claim, asked)
-            return False
+            return None
         self._unreadable.pop(claim.effect.uid, None)
-        return True
+        return asked
 
     async def _guarded(self, look: Awaitable[Found]) -> Found:
         # The lease outlasts the deadline by the settle wait, so a look-up that hangs cannot outlive its claim.

@@ -111,9 +111,9 @@ class DyingClient(ChatwootClient):
 
     fate: Fate
 
-    async def deliver(self, effect: Any) -> Any:
+    async def deliver(self, *given: Any) -> Any:
         self.fate.at("before send")
-        result = await super().deliver(effect)
+        result = await super().deliver(*given)
         self.fate.at("after send")
         return result
 

@@ -94,7 +94,7 @@ class Remote:
         self.sent, self.looked = 0, 0
         self.asked, self.answer = asyncio.Event(), asyncio.Event()
 
-    async def deliver(self, _: Effect) -> Result:
+    async def deliver(self, *_: Any) -> Result:
         self.sent += 1
         self.asked.set()
         await self.answer.wait()

@@ -358,7 +358,7 @@ class Slow:
         self.asked, self.answer = asyncio.Event(), asyncio.Event()
         self.sent: list[str] = []
 
-    async def deliver(self, effect: Effect) -> Result:
+    async def deliver(self, effect: Effect, *_: Any) -> Result:
         self.sent.append(effect.uid)
         self.asked.set()
         await self.answer.wait()

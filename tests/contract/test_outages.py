@@ -152,7 +152,7 @@ class Remote:
         self.stands: Seen | None = None
         self.read = 0
 
-    async def deliver(self, effect: Effect) -> Result:
+    async def deliver(self, effect: Effect, *_: Any) -> Result:
         self.sent.append(effect.uid)
         answer = BROKEN if effect.uid in self.broken else self.answer if self.there else REFUSED
         if answer is OK:

@@ -365,7 +365,7 @@ class Remote:
     def __init__(self, answers: list[Result], found: list[Found]):
         self.answers, self.found, self.sent = answers, found, list[str]()
 
-    async def deliver(self, effect: Effect) -> Result:
+    async def deliver(self, effect: Effect, *_: Any) -> Result:
         self.sent.append(effect.run_key)
         return self.answers.pop(0)
 
@@ -492,7 +492,7 @@ def test_the_lease_outlasts_the_latest_landing(
     seen: list[int] = []
 
     class Watched(Remote):
-        async def deliver(self, effect: Effect) -> Result:
+        async def deliver(self, effect: Effect, *_: Any) -> Result:
             seen.extend(row.due_ms for row in _effects(database))
             return await super().deliver(effect)
 

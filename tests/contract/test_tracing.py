@@ -49,7 +49,7 @@ class Remote:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def deliver(self, effect: Effect) -> Result:
+    async def deliver(self, effect: Effect, *_: Any) -> Result:
         self.asked.append(effect.uid)
         if len(self.asked) == 1:
             return Result(answer=Answer.UNKNOWN, error_code="ETIMEDOUT")

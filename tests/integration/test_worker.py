@@ -15,6 +15,7 @@ import pytest
 from cairnops.connectors.chatwoot import shapes
 from cairnops.connectors.chatwoot.client import ChatwootClient
 from cairnops.connectors.chatwoot.simulator import ChatwootSimulator
+from cairnops.connectors.timing import Timing
 from cairnops.connectors.worker import Worker
 from cairnops.domain.changes import Change, Entry
 from cairnops.domain.conversations import Actor, Author, Conversation, Message, Status
@@ -477,3 +478,48 @@ def test_recorded_durations_are_of_the_attempt_itself(bench: Bench) -> None:
     slow, recovered = (row["final"] for row in bench.ledger.deliveries())
     assert timedelta(milliseconds=120) <= timedelta(microseconds=slow["duration_us"]) < timedelta(seconds=1)
     assert (recovered["recovered"], recovered["duration_us"]) == (True, None)
+
+
+class Suspended(Timing):
+    """A clock that is an hour on once it has been looked at so often: there the process stood still."""
+
+    def __init__(self, looks: int):
+        super().__init__()
+        self._looks = looks
+
+    def now_ms(self) -> int:
+        self._looks -= 1
+        return super().now_ms() + (3_600_000 if self._looks < 0 else 0)
+
+
+@pytest.mark.parametrize(
+    ("looks", "sent"),
+    [
+        pytest.param(1, 0, id="while it claimed"),
+        pytest.param(2, 0, id="after the claim"),
+        pytest.param(3, 0, id="while it connected"),
+        pytest.param(4, 0, id="between headers and body"),
+        pytest.param(5, 1, id="after it was sent"),
+    ],
+)
+def test_whoever_was_suspended_past_the_lease_sends_nothing(bench: Bench, looks: int, sent: int) -> None:
+    bench.put(101, EffectKind.NOTE)
+    stop = asyncio.Event()
+
+    class Outbox(SqlOutbox):
+        def give_back(self, *given: Any, **named: Any) -> bool:
+            stop.set()
+            return super().give_back(*given, **named)
+
+    async def story() -> None:
+        async with ChatwootClient(bench.simulator.base_url, 1, TOKEN, timeout_ms=5000) as client:
+            outbox = Outbox(bench.ledger.engine)
+            worker = Worker(outbox, client, POLICY, owner="w", stamp=lambda: T0, timing=Suspended(looks))
+            await asyncio.wait_for(worker.stay(stop, told=lambda *_: stop.set()), 30)
+
+    try:
+        before = len(bench.simulator.state.messages(101))
+        asyncio.run(story())
+        assert len(bench.simulator.state.messages(101)) - before == sent
+    finally:
+        bench.simulator.stop()

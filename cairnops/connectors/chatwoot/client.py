@@ -84,14 +84,16 @@ class ChatwootClient(Connection):
 
     # writing
 
-    async def deliver(self, effect: Effect) -> Result:
+    async def deliver(self, effect: Effect, in_time: Callable[[], bool] = lambda: True) -> Result:
         """One try at one effect, ended by the hard deadline at the latest; remote trouble is a result, never raised.
+
+        `in_time` is asked again just before anything is written to the line: where it says no, nothing is.
 
         Reply and note carry the run key in `content_attributes` and as Idempotency-Key; the text goes out as it
         is. Labels are added to those that stand. A status is set, not toggled. A team or a person is looked up by
         name first: Chatwoot takes a team it does not know for none, and the case would be nobody's.
         """
-        progress = _Progress()
+        progress = _Progress(in_time)
         try:
             async with self._deadline():
                 match effect.kind:
@@ -103,6 +105,8 @@ class ChatwootClient(Connection):
                         return await self._set_status(effect, progress)
                     case EffectKind.ASSIGN:
                         return await self._assign(effect, progress)
+        except _TooLate:
+            return Result(answer=Answer.RETRY, error_code="ELATE")
         except (TimeoutError, httpx.HTTPError, httpx.StreamError, OSError) as error:
             return progress.judge(of_failure(answers.failure_of(error)))
 
@@ -192,6 +196,7 @@ class ChatwootClient(Connection):
             # Escaped to ASCII: a lone surrogate, which text from a browser can have, has no UTF-8.
             content=json.dumps(body).encode(),
             headers={"content-type": "application/json", "idempotency-key": quote(effect.run_key, safe="")},
+            extensions={"trace": progress.trace},
         )
 
     # looking up
@@ -416,11 +421,22 @@ class ChatwootClient(Connection):
         return f"{self._account}/conversations/{quote(conversation_id, safe='')}"
 
 
-class _Progress:
-    """Whether a try has sent anything that could change the help desk."""
+class _TooLate(Exception):
+    """What was to be sent may be somebody else's by now."""
 
-    def __init__(self) -> None:
+
+class _Progress:
+    """Whether a try has sent anything that could change the help desk, and may still."""
+
+    def __init__(self, in_time: Callable[[], bool]) -> None:
         self.sent = False
+        self._in_time = in_time
+
+    async def trace(self, event: str, _: object) -> None:
+        """Hear what the connection is about to do: a process that was frozen on its way here sends nothing."""
+        writes = event.startswith("http11.send_request_") and event.endswith(".started")
+        if writes and not self._in_time():
+            raise _TooLate
 
     def judge(self, result: Result) -> Result:
         """A try that only read has certainly changed nothing, whatever became of it."""
