@@ -70,11 +70,9 @@ def run(
         who = actor(as_, w.settings)
         _switch_off(w, switch_off or [])
         held, fresh = begin(w, loaded, session, [who], who)
-        narrate(
-            f"{'session' if fresh else 'continuing session'} {held.name} · {loaded.title} · "
-            f"policy {w.policy.profile} · SLA {w.policy.sla.minutes} min since "
-            f"{w.policy.sla.clock.replace('_', ' ')}"
-        )
+        narrate(f"{'session' if fresh else 'continuing session'} {held.name} · {loaded.title}")
+        clock = w.policy.sla.clock.replace("_", " ")
+        narrate(f"policy {w.policy.profile} · SLA {w.policy.sla.minutes} min since {clock}")
         if loaded.policy != w.policy.profile:
             narrate(f"note: the pack was written for profile {loaded.policy}")
         if fresh:

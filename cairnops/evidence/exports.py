@@ -11,8 +11,6 @@ from cairnops.store.seals import SqlSeals
 Shape = Literal["decisions", "decision-log", "sync-events", "conversations"]
 Attempts = Literal["final", "all"]
 
-SHAPES: tuple[Shape, ...] = ("decisions", "decision-log", "sync-events", "conversations")
-
 #: What file names begin with, by shape.
 PREFIXES: dict[str, str] = {
     "decisions": "decision_export",

@@ -1,7 +1,7 @@
 """What goes into which team's feedback file after a session, each line with the row that proves it."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -242,8 +242,3 @@ def _promise(follow_up: Mapping[str, Any] | None) -> str:
 
 def _with(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
-
-
-def cited(entries: Iterable[Entry]) -> set[int]:
-    """The decisions that entries name."""
-    return {e.decision for e in entries if e.decision}
