@@ -92,6 +92,7 @@ def _practice(f: "Figures") -> Iterator[Tile]:
     if p["handled"]:
         band = f.practice["escalationBand"]
         low, high = band["percent"]
+        too_few = band["verdict"] == "insufficient-data"
         yield _share(
             "Escalated",
             p["escalationRate"],
@@ -99,7 +100,7 @@ def _practice(f: "Figures") -> Iterator[Tile]:
             p["handled"],
             "conversations decided on",
             charts.HREFS["escalationRate"],
-            f"Band {low}–{high}%: {band['verdict']}.",
+            f"Band {low}–{high}%: {'not enough cases to judge' if too_few else band['verdict']}.",
         )
     if p["repliesFromSuggestion"]:
         yield _share(

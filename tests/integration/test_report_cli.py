@@ -92,6 +92,12 @@ def test_four_conversations_are_not_enough_for_a_verdict_and_two_are_when_asked(
     assert "4 of 4 open conversations are breached, above 40% (critical)" in done.out
 
 
+def test_too_few_cases_are_said_in_words_on_the_page(cli: Any, played: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert cli("report", "html", "-w", played, "-o", page).code == 0
+    assert "Band 10–15%: not enough cases to judge." in page.read_text(encoding="utf-8")
+
+
 def test_the_moment_is_the_datas_own_unless_another_is_named(cli: Any, played: Path) -> None:
     def moment(*args: str) -> str:
         return str(json.loads(cli("report", "sla", *args, "--json", "-w", played).out)["asOf"])
