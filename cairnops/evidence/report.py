@@ -21,8 +21,8 @@ from cairnops.evidence import charts, exports, report_rows
 from cairnops.evidence.charts import Chart, token
 from cairnops.evidence.report_rows import (
     CLOCK_WORDS,
-    STAGE_NAMES,
     FINE,
+    STAGE_NAMES,
     VERDICTS,
     Cell,
     Links,
