@@ -213,9 +213,8 @@ def new(
         raise InputError(f"{file} is there already.", hint="Choose another name, or --force to replace it.")
     write_whole(file, text(file.stem, now().date()))
     write_whole(file.with_name(schema.BESIDE), schema.render())
-    narrate(
-        f"wrote {file}, and {schema.BESIDE} beside it\n  next: cairnops scenarios lint {file} && cairnops dryrun run --pack {file}"
-    )
+    narrate(f"wrote {file}, and {schema.BESIDE} beside it")
+    narrate(f"  next: cairnops scenarios lint {file} && cairnops dryrun run --pack {file}")
 
 
 @app.command()
