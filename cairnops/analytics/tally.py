@@ -355,6 +355,11 @@ class Tally:
             notes.append("The file is empty; that says nothing about how many decisions there were.")
         elif not export.records and export.is_data:
             notes.append("The file holds no rows.")
+        elif export.records and not self._statuses and rates["known"] is None:
+            notes.append(
+                "No record says how it ended, as decisions in full do not; the outcomes are sync events"
+                " (cairnops decisions export --shape sync-events)."
+            )
         for reason, count in sorted(export.reasons.items()):
             notes.append(f"Rejected, {count}: {REJECTS[reason]}.")
         for repair, count in sorted(export.repairs.items()):

@@ -137,7 +137,10 @@ def _switch_off(workspace: Any, codes: list[str]) -> None:
     for code in codes:
         if catalogue.find(code) is None:
             near = catalogue.near(code)
-            raise NotFound(f"No rule has the code {code}.", hint=f"Did you mean {near}?" if near else "")
+            raise NotFound(
+                f"No rule has the code {code}.",
+                hint=f"Did you mean {near}?" if near else "cairnops explain lists every rule.",
+            )
     for code in codes:
         workspace.use(switches.without(workspace.policy, code))
     if codes:
