@@ -74,7 +74,10 @@ def run(
         clock = w.policy.sla.clock.replace("_", " ")
         narrate(f"policy {w.policy.profile} · SLA {w.policy.sla.minutes} min since {clock}")
         if loaded.policy != w.policy.profile:
-            narrate(f"note: the pack was written for profile {loaded.policy}")
+            narrate(
+                f"note: the pack was written for profile {loaded.policy}; "
+                "`profile:` in the workspace's policy.yaml says which is in force"
+            )
         if fresh:
             measure(w, held, who, now())
         teller = _Teller(chosen)

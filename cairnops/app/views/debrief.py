@@ -82,7 +82,7 @@ def scores(cases: Sequence[Case], operators: Sequence[str], runs: Sequence[Row])
         if made
         else "Nobody was scored yet",
         bar=(
-            f"Ready: {scoring.READY_PERCENT}% of the scenarios passed, {scoring.PASS_POINTS} points on average. "
+            f"Ready: {scoring.READY_PERCENT}% of the finished scenarios passed, {scoring.PASS_POINTS} points on average. "
             "The last run of each scenario counts."
         ),
     )
