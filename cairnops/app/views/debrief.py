@@ -82,8 +82,8 @@ def scores(cases: Sequence[Case], operators: Sequence[str], runs: Sequence[Row])
         if made
         else "Nobody was scored yet",
         bar=(
-            f"Ready: {scoring.READY_PERCENT}% of the finished scenarios passed, {scoring.PASS_POINTS} points on average. "
-            "The last run of each scenario counts."
+            f"Ready: {scoring.READY_PERCENT}% of the finished scenarios passed, {scoring.PASS_POINTS} points on"
+            " average. The last run of each scenario counts."
         ),
     )
 
