@@ -173,6 +173,8 @@ class Frame:
             lines.append(
                 f"  {export.path}: {export.kind}, {export.lines:,} lines = {export.record_lines:,} with records"
                 f" + {export.reject_lines:,} rejected + {export.blank:,} blank + {export.structure_lines:,} brackets"
+                # A line with records may end in something that is none.
+                + (f"; problems: {export.rejects:,}" if export.rejects else "")
             )
         return "\n".join(lines)
 

@@ -123,6 +123,8 @@ class Delivery:
     decision_id: str
     #: The effect's identity; empty in exports that do not name it.
     effect: str
+    #: What was delivered (`reply`, `note`, …); empty in exports that do not say.
+    kind: str
     delivered: bool
     #: The outcome as written, upper case.
     status: str
@@ -433,6 +435,7 @@ def _delivery(row: Mapping[str, Any]) -> Delivery:
         # A note outside a decision says null; another id of the row would be taken for the decision's.
         decision_id="" if row.get("decisionId", 0) is None else read.decision_id or "",
         effect=str(row.get("uid") or ""),
+        kind=row["effect"] if isinstance(row.get("effect"), str) else "",
         delivered=read.kind == "success",
         status=(read.status or read.kind).upper(),
         at=None if read.time is None else _EPOCH + timedelta(milliseconds=read.time),

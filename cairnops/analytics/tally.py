@@ -288,18 +288,19 @@ class Tally:
             counted = "known outcomes" if self._measures.failure_denominator == "known" else "records"
             return "insufficient-data", [f"{samples} {counted}; {max(alerts.min_samples, 1)} are needed"], []
         reasons, warnings = [], []
-        said = f"failure rate {_shown(_rate(failure, samples))} (of {self._measures.failure_denominator}) is above"
+        of = "known outcomes" if self._measures.failure_denominator == "known" else "all records"
+        said = f"failure rate {_percent(_rate(failure, samples))} of {of} is above"
         if failure * 100 > alerts.failure_alert_percent * samples:
-            reasons.append(f"{said} {_shown(alerts.failure_alert_percent / 100)}")
+            reasons.append(f"{said} {_percent(alerts.failure_alert_percent / 100)}")
         elif failure * 100 > alerts.failure_warn_percent * samples:
-            warnings.append(f"{said} {_shown(alerts.failure_warn_percent / 100)}")
+            warnings.append(f"{said} {_percent(alerts.failure_warn_percent / 100)}")
         if not ordered:
             reasons.append("no record has a duration, so p95 cannot be judged")
         else:
             p95 = percentile(ordered, 95, self._measures.percentile)
             if p95 > alerts.p95_ms:
                 method = self._measures.percentile
-                reasons.append(f"p95 {_shown(to_fixed(p95))} ms ({method}) is above {alerts.p95_ms} ms")
+                reasons.append(f"p95 {number_text(to_fixed(p95))} ms ({method}) is above {alerts.p95_ms} ms")
         return ("alert" if reasons else "ok"), reasons, warnings
 
     def _duration_figures(self, ordered: Spread) -> dict[str, Any] | None:
@@ -354,6 +355,11 @@ class Tally:
             notes.append("The file is empty; that says nothing about how many decisions there were.")
         elif not export.records and export.is_data:
             notes.append("The file holds no rows.")
+        elif export.records and not self._statuses and rates["known"] is None:
+            notes.append(
+                "No record says how it ended, as decisions in full do not; the outcomes are sync events"
+                " (cairnops decisions export --shape sync-events)."
+            )
         for reason, count in sorted(export.reasons.items()):
             notes.append(f"Rejected, {count}: {REJECTS[reason]}.")
         for repair, count in sorted(export.repairs.items()):
@@ -369,8 +375,8 @@ class Tally:
             notes.append("Durations below 10 were read as seconds.")
         if rates["known"] != rates["total"]:
             notes.append(
-                f"The failure rate is {_shown(rates['known'])} of known outcomes"
-                f" and {_shown(rates['total'])} of all records."
+                f"The failure rate is {_percent(rates['known'])} of known outcomes"
+                f" and {_percent(rates['total'])} of all records."
             )
         if ordered:
             above = {m for m in METHODS if percentile(ordered, 95, m) > alerts.p95_ms}
@@ -387,8 +393,8 @@ def _rate(failures: int, of: int) -> float | None:
     return plain(to_fixed(failures / of, 4)) if of else None
 
 
-def _shown(value: float | None) -> str:
-    return "unknown" if value is None else number_text(value)
+def _percent(rate: float | None) -> str:
+    return "unknown" if rate is None else f"{number_text(to_fixed(rate * 100, 2))}%"
 
 
 def _plain(value: float | None) -> float | None:

@@ -31,8 +31,9 @@ def app(
 ) -> None:
     """Serve the desk: operators work cases in the modal, facilitators run the session, QA reads the log.
 
-    Decisions are kept first and delivered in the background, to the simulator unless CHATWOOT_BASE_URL is
-    set. Stop it with Ctrl+C; what is not delivered then is delivered next time.
+    Decisions are kept first and delivered in the background, to the simulator unless CHATWOOT_BASE_URL is set.
+
+    Stop it with Ctrl+C; what is not delivered then is delivered next time.
 
     Example: cairnops app --session thursday
     """

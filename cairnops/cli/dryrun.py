@@ -74,7 +74,10 @@ def run(
         clock = w.policy.sla.clock.replace("_", " ")
         narrate(f"policy {w.policy.profile} · SLA {w.policy.sla.minutes} min since {clock}")
         if loaded.policy != w.policy.profile:
-            narrate(f"note: the pack was written for profile {loaded.policy}")
+            narrate(
+                f"note: the pack was written for profile {loaded.policy}; "
+                "`profile:` in the workspace's policy.yaml says which is in force"
+            )
         if fresh:
             measure(w, held, who, now())
         teller = _Teller(chosen)
@@ -137,7 +140,10 @@ def _switch_off(workspace: Any, codes: list[str]) -> None:
     for code in codes:
         if catalogue.find(code) is None:
             near = catalogue.near(code)
-            raise NotFound(f"No rule has the code {code}.", hint=f"Did you mean {near}?" if near else "")
+            raise NotFound(
+                f"No rule has the code {code}.",
+                hint=f"Did you mean {near}?" if near else "cairnops explain lists every rule.",
+            )
     for code in codes:
         workspace.use(switches.without(workspace.policy, code))
     if codes:

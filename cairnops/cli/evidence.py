@@ -109,11 +109,14 @@ def bundle(
 def verify(
     bag: BagArgument,
     key: Annotated[
-        Path | None,
+        str,
         typer.Option(
-            "--key", help="A public key you got another way than with the bundle.", show_default=False
+            "--key",
+            metavar="PUB",
+            help="A public key you got another way than with the bundle: a file or its text.",
+            show_default=False,
         ),
-    ] = None,
+    ] = "",
     old: Annotated[
         list[Path] | None,
         typer.Option("--old", metavar="FILE", help="A checkpoint you kept from before; repeat the option."),
@@ -134,7 +137,7 @@ def verify(
     from cairnops.evidence import verify as verifying
 
     trust = verifying.Trust(
-        key=_text(key),
+        key=proofs.trusted_key(key) if key else "",
         old=[proofs.read_small(path) for path in old or []],
         openings=_text(openings),
     )
@@ -182,9 +185,9 @@ def _verified(report: "Report") -> None:
     if report.faults:
         render.say()
         render.table(
-            ("Finding", "Where", "What"),
-            [(("bad", f.code), f.where, f.what) for f in report.faults],
-            wrap=("Where", "What"),
+            ("Finding", "Where, and what"),
+            [(("bad", f.code), [f.where, f.what]) for f in report.faults],
+            wrap=("Where, and what",),
         )
         if report.found > len(report.faults):
             render.say(f"… and {report.found - len(report.faults)} more")

@@ -68,7 +68,7 @@ def list_(
                 )
                 for row in rows
             ],
-            wrap=("Why",),
+            wrap=("Kind", "Why"),
         )
 
     render.emit(rows, as_json, tell)

@@ -230,11 +230,7 @@ def _trust(found: dict[str, Path], key: str, old: list[Path], rotations: Path | 
         except UnicodeDecodeError:
             raise InputError(f"{path} is no public key.", hint="Give a ledger.pub.") from None
 
-    given = ""
-    if key:
-        given = key if key.count("+") >= 2 and not Path(key).exists() else text(Path(key))
-        if not given.strip():
-            raise InputError(f"{key} is empty, not a public key.", hint="Give a ledger.pub.")
+    given = proofs.trusted_key(key) if key else ""
     steps = rotations or found.get("rotations")
     return proofs.Trust(
         key=given,

@@ -244,17 +244,16 @@ def gathered(
     if exports:
         material = inputs.load(*exports)
         _tell_problems(material)
-    else:
-        from cairnops.evidence import exports as shapes
+        return material.of_session(session) if session else material
+    from cairnops.evidence import exports as shapes
 
-        with opened(workspace) as w:
-            if session:
-                w.sessions.get(session)
-            kinds: tuple[shapes.Shape, ...] = ("decisions", "sync-events", "conversations")
-            material = inputs.of_rows(
-                row for kind in kinds for row in shapes.rows(w.ledger, kind, session=session, texts=texts)
-            )
-    return material.of_session(session) if session else material
+    with opened(workspace) as w:
+        if session:
+            w.sessions.get(session)
+        kinds: tuple[shapes.Shape, ...] = ("decisions", "sync-events", "conversations")
+        return inputs.of_rows(
+            row for kind in kinds for row in shapes.rows(w.ledger, kind, session=session, texts=texts)
+        )
 
 
 def account(material: "Material") -> dict[str, Any]:

@@ -163,4 +163,5 @@ def _tell(made: "Plan") -> None:
             for due in made.due
             if due.rows
         ],
+        wrap=("What",),
     )

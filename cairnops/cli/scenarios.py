@@ -199,9 +199,12 @@ def new(
 ) -> None:
     """Write a pack of one complete scenario to start from; it lints clean and runs as it is.
 
+    The JSON Schema of packs is written beside it, for an editor that completes keys.
+
     Example: cairnops scenarios new my-pack.yaml
     """
     from cairnops.errors import InputError
+    from cairnops.scenarios import schema
     from cairnops.scenarios.template import text
     from cairnops.telemetry.writer import write_whole
     from cairnops.workspace import now
@@ -209,7 +212,9 @@ def new(
     if file.exists() and not force:
         raise InputError(f"{file} is there already.", hint="Choose another name, or --force to replace it.")
     write_whole(file, text(file.stem, now().date()))
-    narrate(f"wrote {file}\n  next: cairnops scenarios lint {file} && cairnops dryrun run --pack {file}")
+    write_whole(file.with_name(schema.BESIDE), schema.render())
+    narrate(f"wrote {file}, and {schema.BESIDE} beside it")
+    narrate(f"  next: cairnops scenarios lint {file} && cairnops dryrun run --pack {file}")
 
 
 @app.command()

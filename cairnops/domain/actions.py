@@ -136,7 +136,7 @@ def read_only(ask: Ask) -> str | None:
     "session.closed",
     _ACTING,
     title="The session is over",
-    source="DESIGN: a session is closed before its evidence is handed over",
+    source="A session is closed before its evidence is handed over",
     way_out="Choose another session, or work outside of one.",
 )
 def session_closed(ask: Ask) -> str | None:
@@ -148,7 +148,7 @@ def session_closed(ask: Ask) -> str | None:
     "conversation.claimed",
     _ACTING,
     title="Somebody else has the conversation open",
-    source="DESIGN: one operator action, one decision; two operators on one case",
+    source="One operator action, one decision; two operators on one case",
     way_out="Take another case, or wait until they let go of it.",
 )
 def conversation_claimed(ask: Ask) -> str | None:
@@ -330,7 +330,7 @@ KEY_REUSED = Rule(
     code="request.key_reused",
     severity=Severity.BLOCK,
     title="The key belongs to another request",
-    source="DESIGN: one operator action, one decision",
+    source="One operator action, one decision",
     way_out="Draw the form again; every form has its own key.",
 )
 

@@ -85,7 +85,7 @@ _CORE: tuple[tuple[Rule, Callable[..., Any]], ...] = (
             code="delivery.at_most_once",
             severity=Severity.INFO,
             title="An unclear try is looked up before anything is sent again",
-            source="DESIGN guarantee 1",
+            source="What was decided takes effect once, or a person is told",
             threshold="delivery.settle_ms",
         ),
         delivery.after_look_up,

@@ -186,7 +186,14 @@ def backoff_ms(attempt: int, policy: DeliveryPolicy) -> int:
 
 
 def after_try(result: Result, attempt: int, policy: DeliveryPolicy) -> Step:
-    """What follows attempt number `attempt` (from 1)."""
+    """A try that failed is made again, up to `delivery.max_attempts` in all, with a growing wait between.
+
+    What the help desk refuses for good is final at once. A try that may or may not have arrived is
+    looked up first.
+
+    Returns:
+        What follows attempt number `attempt` (from 1).
+    """
     if result.answer is Answer.OK:
         return Done(status=FinalStatus.SUCCESS)
     if result.answer is Answer.REJECT:
@@ -197,10 +204,15 @@ def after_try(result: Result, attempt: int, policy: DeliveryPolicy) -> Step:
 
 
 def after_look_up(found: Found, attempt: int, last_error: str, looks: int, policy: DeliveryPolicy) -> Step:
-    """What follows a look-up made after attempt `attempt` ended unclear with `last_error`.
+    """After a try that may have arrived, the help desk is asked whether it did; only when it did not is it sent again.
 
-    `looks` counts look-ups that stayed without an answer, this one included; after `max_attempts` of
-    them the effect ends `UNKNOWN`, because sending it again blind could double it.
+    The question waits `delivery.settle_ms`, for what is still under way. When the help desk does not answer
+    `delivery.max_attempts` such questions, the effect ends `UNKNOWN` and a person is told, because sending
+    it again blind could double it.
+
+    Returns:
+        What follows a look-up after attempt `attempt` ended unclear with `last_error`; `looks` counts those
+        that stayed without an answer, this one included.
     """
     if found is Found.PRESENT:
         return Done(status=FinalStatus.SUCCESS)

@@ -41,7 +41,8 @@ def allowed(role: Role, duty: Duty) -> bool:
 def refusal(role: Role, duty: Duty) -> str:
     """Operators act; leads, managers and admins also facilitate and review; QA and analysts only review.
 
-    What is said to somebody of another role; empty when they may.
+    Returns:
+        What is said to somebody of another role; empty when they may.
     """
     if allowed(role, duty):
         return ""

@@ -316,8 +316,10 @@ def profile(name: ProfileName) -> Policy:
     is for a live desk, with real-network timeouts and the lower refund limit.
 
     Raises:
-        KeyError: for a name outside `PROFILES`.
+        ValueError: for a name outside `PROFILES`.
     """
+    if name not in PROFILES:
+        raise ValueError(f"no profile is called {name!r}; there are {', '.join(PROFILES)}")
     dry_run = Policy(suggestions=_WORDS, refund=_LADDER, guardrails=GuardrailPolicy(overridable=_OVERRIDES))
     return {
         "dry-run": dry_run,

@@ -116,17 +116,20 @@ _SECOND = timedelta(seconds=1)
 
 
 def read(conversation: Conversation, policy: SlaPolicy, now: datetime) -> Sla:
-    """Read all three clocks at `now` (UTC).
+    """A conversation is breached when the customer waits longer than the target; waiting exactly as long is in time.
 
-    A conversation is breached when it waits strictly longer than the target: `priority_minutes` for
-    urgent and high, else `minutes`. Time outside opening hours and in pause statuses does not count.
-    With `stop_on: first_operator_action` the first public message of the team after the clock's start
-    freezes elapsed time, breach and breach age; `resolved` ends every clock. What is dated after `now`
-    has not happened yet.
+    The target is `sla.minutes`, or `sla.priority_minutes` for urgent and high. All three clocks are read:
+    since the conversation began, since the customer's last message, since the first message nobody
+    answered; `sla.clock` says which is in force. Time outside opening hours and in pause statuses does not
+    count. With `sla.stop_on: first_operator_action` the team's first public message after the clock's
+    start stops it; `resolved` ends every clock.
 
-    Sources: the legacy dashboard (creation, never stops), its KPI page (last customer message), the
-    nightly metric (first operator action). `due_at` of a paused conversation is what it would be if the
-    pause ended now.
+    Three sources disagree: the legacy dashboard counts from the beginning and never stops, its KPI page
+    from the last customer message, the nightly metric to the first operator action.
+
+    Returns:
+        Every clock at `now` (UTC); what is dated later has not happened yet. `due_at` of a paused
+        conversation is what it would be if the pause ended now.
 
     Raises:
         ValueError: for opening hours that cannot be used, or a time without a zone.
@@ -145,10 +148,13 @@ def read_both(conversation: Conversation, policy: SlaPolicy, now: datetime) -> t
 
 
 def triage(conversation: Conversation, sla: Sla, policy: Policy, now: datetime) -> Priority | None:
-    """What comes first (SOP-CX-001); None for a conversation nobody needs to look at.
+    """P1 comes first, then P2, then P3; within each, whoever has waited longest.
 
     P1: breached for longer than `triage.breach_age_minutes`, P2: breached for up to and including that
     (the procedure leaves "exactly two hours" open), P3: marked as escalated and not breached.
+
+    Returns:
+        The priority; None for a conversation nobody needs to look at.
     """
     if "sla.triage" in policy.guardrails.disabled or not needs_attention(conversation, sla, policy):
         return None

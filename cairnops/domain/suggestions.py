@@ -102,7 +102,7 @@ def high_risk(text: str, words: Sequence[str]) -> tuple[str, ...]:
 
 
 def classify(conversation: Conversation, policy: SuggestionPolicy) -> str | None:
-    """The template a conversation calls for; None when a person must write (`word_boundary` only).
+    """Words of the customer, then tags, choose the template; `suggestions.matcher` says how they are looked for.
 
     `word_boundary`: screened first; then the customer's current turn (all they wrote since the last
     reply, or their newest message), where a refund word beats a shipping word; then the tags, likewise;
@@ -110,6 +110,9 @@ def classify(conversation: Conversation, policy: SuggestionPolicy) -> str | None
 
     `legacy_substring`: exactly the legacy dashboard, errors included (its `pickTemplate`): shipping before
     refund, tags before text, any substring, and activity text taken for the customer's.
+
+    Returns:
+        The template's id; None when a person must write (`word_boundary` only).
     """
     if policy.matcher == "legacy_substring":
         return _legacy(conversation, policy)
@@ -130,10 +133,14 @@ def classify(conversation: Conversation, policy: SuggestionPolicy) -> str | None
 def suggest(
     conversation: Conversation, policy: Policy, *, ai_enabled: bool, draft: AiDraft | None
 ) -> Suggestion | None:
-    """The reply to show: the AI's draft when AI is on and there is one, else the template.
+    """Where the customer uses a high-risk word, or asks for somebody in charge, nothing is suggested: a person writes.
 
-    None when the screen found a word for which a person writes; that comes before everything, under
-    either matcher. A template greets the customer by first name; a name nobody knows shows as `[name?]`.
+    That comes before everything, under either matcher. Else the AI's draft is shown when AI is on and
+    there is one, else the template. A template greets the customer by first name; a name nobody knows
+    shows as `[name?]`.
+
+    Returns:
+        The reply to show, or None.
     """
     words = policy.suggestions
     if "suggestion.high_risk_screen" in policy.guardrails.disabled:

@@ -168,10 +168,11 @@ def check_signature(out: Verification, what: str, note: Note, origin: str, trust
         return
     if not signed:
         there = ", ".join(f"{s.name} {s.key_id.hex()}" for s in note.signatures[:3])
+        which = "given" if trust.key else "that lies beside it"
         out.tell(
             "signature",
-            f"the {what} is not signed by {first.name} {first.id.hex()} or a key it handed over to; "
-            f"it is signed by {there}",
+            f"neither the key {which}, with the fingerprint {first.fingerprint[:16]}…, nor one it handed over to"
+            f" signed the {what}; it is signed by {there}",
         )
         return
     out.key, out.fingerprint = str(signed[-1]), signed[-1].fingerprint
@@ -505,6 +506,26 @@ def beside(export: Path) -> dict[str, Path]:
         "extract": export.with_suffix(EXTRACT_SUFFIX),
     }
     return {what: path for what, path in there.items() if path.is_file()}
+
+
+def trusted_key(given: str) -> str:
+    """The text of the public key somebody vouches for: a file's, or the key itself as it stands.
+
+    A wrong file is looked at here: found later, it would be told as a fault of the evidence.
+
+    Raises:
+        InputError: when it cannot be read, or is no public key.
+    """
+    text = given
+    if "-----BEGIN" not in given and (given.count("+") < 2 or Path(given).exists()):
+        text = read_small(Path(given)).decode(errors="replace")
+    if not text.strip():
+        raise InputError(f"{given} is empty, not a public key.", hint="Give a ledger.pub.")
+    try:
+        keys.public_key(text, "given")
+    except InputError as error:
+        raise InputError(f"{given}: {error}", hint=error.hint) from None
+    return text
 
 
 def read_small(path: Path) -> bytes:

@@ -21,6 +21,7 @@ from cairnops.evidence import charts, exports, report_rows
 from cairnops.evidence.charts import Chart, token
 from cairnops.evidence.report_rows import (
     CLOCK_WORDS,
+    FINE,
     STAGE_NAMES,
     VERDICTS,
     Cell,
@@ -116,7 +117,7 @@ def of_workspace(
     material = inputs.of_rows(chain(others, events))
     found = summary_of_rows(events, chosen)
     return measure(
-        material.of_session(session) if session else material,
+        material,
         chosen,
         at or material.newest or now(),
         title=title or name,
@@ -225,7 +226,7 @@ class _Page:
         ]
         items = "".join(
             f'<li class="{e(v["status"])}"><b>{e(name)}: {VERDICTS[v["status"]].lower()}</b>'
-            f"<span>{e('; '.join(v.get('reasons', ())) or 'within its thresholds')}</span></li>"
+            f"<span>{e('; '.join(v.get('reasons', ())) or FINE.get(name, 'within its thresholds'))}</span></li>"
             for name, v in verdicts
         )
         names = [
@@ -331,7 +332,7 @@ class _Page:
                 self.links.count(f"{key}&late=yes", late, f"{late} of {s['denominator']}")
                 if s["targetS"] else Cell("–", "", "n"),
             ])  # fmt: skip
-        aside = "".join(f"<li>{count} {e(name)}</li>" for name, count in lat["aside"].items())
+        aside = "".join(f"<li>{e(name)}: {count}</li>" for name, count in lat["aside"].items())
         recovered = "".join(
             f"<p><b>{r['minutes']} minutes recovered</b>: {e(span(r['baselineMeanS']))} by hand on average"
             f" ({r['baselines']} measured; {e('; '.join(r['sources']))}) against {e(span(r['productMeanS']))} here, in"

@@ -55,6 +55,8 @@ def bare(conversation: str) -> str:
 
 VERDICTS = {"ok": "Fine", "warn": "Warning", "alert": "Alert", "insufficient-data": "Not enough data",
              "unreadable": "Not readable"}  # fmt: skip
+#: What stands where nothing was found; a session without an escalation has no latency to be within anything.
+FINE = {"Escalation latency": "no escalation waits past its target"}
 STAGE_NAMES = {
     "breachToDecision": "Breach → decision",
     "decisionToDelivered": "Decision → delivered",
@@ -337,7 +339,7 @@ def runs(f: "Figures", links: Links) -> Rows:
 
 def deliveries(f: "Figures", links: Links) -> Rows:
     out = Rows("deliveries", "Deliveries", "One row a sync event.",
-                ("At", "Decision", "Effect", "Status", "Delivered"), ())  # fmt: skip
+                ("At", "Decision", "Effect", "Uid", "Status", "Delivered"), ())  # fmt: skip
     for d in f.material.deliveries:
         kind = "unknown" if d.status == "UNKNOWN" else "success" if d.delivered else "failure"
         out.add(
@@ -348,6 +350,7 @@ def deliveries(f: "Figures", links: Links) -> Rows:
                     if d.decision_id
                     else ""
                 ),
+                text(d.kind),
                 text(d.effect),
                 text(d.status),
                 text("yes" if d.delivered else "no"),

@@ -400,7 +400,8 @@ def read_back(
         follow_ups=tuple(
             DoneFollowUp(
                 owner=f["owner"],
-                due_in_minutes=int((codec.moment(f["due"]) - codec.moment(f["at"])).total_seconds() // 60),
+                # To the nearest: between the press and the record lie moments, and 180 minutes are not 179.
+                due_in_minutes=round((codec.moment(f["due"]) - codec.moment(f["at"])).total_seconds() / 60),
                 text=f["text"],
             )
             for f in follow_ups

@@ -6,6 +6,8 @@ from typing import Any
 
 from cairnops.scenarios.model import Pack
 
+#: What it is called beside a pack of one's own, where the pack's first line looks for it.
+BESIDE = "cairnops-pack.schema.json"
 SCHEMA_ID = "urn:cairnops:scenario-pack:1"
 
 

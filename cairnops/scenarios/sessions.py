@@ -243,4 +243,4 @@ def _operators(workspace: Workspace, session: Session) -> Measured:
     acting = [p.email for p in workspace.sessions.get(session.name).participants if p.role.rank > 0]
     if acting:
         return "ok", ", ".join(acting), 0.0
-    return "missing", "nobody has joined as an operator", 0.0
+    return "missing", "nobody is named who may work a case; name somebody with -P", 0.0

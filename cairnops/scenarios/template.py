@@ -4,7 +4,7 @@ import re
 from datetime import date
 
 _PACK = """\
-# yaml-language-server: $schema=./schema.json
+# yaml-language-server: $schema=./cairnops-pack.schema.json
 id: {id}
 title: {title}
 summary: One case to start from. Change the customer, the order and the words; keep the shape.

@@ -23,7 +23,7 @@ Kind = Literal["markdown", "csv", "ids"]
 
 #: Why a line that should be a row is none, as a sentence; `cells.BAD_IDS` has the rest.
 REJECTS = {
-    "cells-missing": "the row breaks off before the column that names the decision",
+    "cells-missing": "the row has fewer cells than the table has columns, and which is missing is not clear",
     "cells-too-many": "the row has more cells than the table has columns, and which one was cut in two is not clear",
     "no-identity": "the row names neither a decision nor a conversation with a time",
     "too-large": "a cell is too large",

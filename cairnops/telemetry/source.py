@@ -205,9 +205,7 @@ def _open(path: Path) -> BinaryIO:
     try:
         return path.open("rb", buffering=0)  # type: ignore[return-value]
     except FileNotFoundError:
-        raise InputError(
-            f"There is no file {path}.", hint="Check the name; exports end in .ndjson."
-        ) from None
+        raise InputError(f"There is no file {path}.", hint="Check the name and the folder.") from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder.", hint="Name one export inside it.") from None
     except PermissionError:

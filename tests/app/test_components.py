@@ -69,6 +69,7 @@ def test_queue_says_where_each_clock_stands(visit: Visit, stage: Stage) -> None:
         ["Breached 2 h 05 m", re.compile(r"^01:[0-3]\d"), "30:00", "30:00", "No clock"]
     )
     expect(page.locator(".co-queue tbody .co-c-sla .co-hush").first).to_have_text("SLA breached 2 h 05 m ago")
+    expect(page.locator(".co-queue tbody .co-c-waiting").last).to_have_text("—")
     expect(page.get_by_role("columnheader")).to_have_text(
         ["Priority", "Customer", "Waiting", "Status", "SLA"]
     )

@@ -4,18 +4,22 @@ import importlib.util
 import re
 import sys
 from dataclasses import fields
+from datetime import date
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 import pytest
 
 from cairnops import codec
 from cairnops.analytics.summary import summarize
-from cairnops.domain import catalogue
+from cairnops.connectors.chatwoot import faults
+from cairnops.domain import catalogue, gates
 from cairnops.domain import policy as policies
 from cairnops.domain.decisions import Decision
 from cairnops.errors import EXIT_CODES
 from cairnops.evidence import exports, worksheet
+from cairnops.scenarios import lint, model, template
 from cairnops.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,6 +147,28 @@ def test_the_glossary_has_one_line_a_word_in_order() -> None:
         "Effect",
     }
     assert design <= set(words)
+
+
+def test_everything_a_pack_may_say_has_a_row() -> None:
+    text = page("packs.md")
+    for heading, names in {
+        "World": model.World.model_fields,
+        "Script": model.STEP_KINDS,
+        "Faults": get_args(faults.Action),
+        "Expect": model.Expect.model_fields,
+    }.items():
+        assert rows(section(text, heading)) >= set(names), heading
+    told = set(re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)))
+    for names in (get_args(model.Verb), get_args(model.Evidence), gates.FIELDS, get_args(model.Action)):
+        assert told >= set(names)
+
+
+def test_the_scenario_shown_is_fit_to_run(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", page("packs.md"), re.M | re.S)
+    before, _, _ = template.text("shown", date(2026, 1, 5)).partition("scenarios:\n  - id:")
+    path = tmp_path / "shown.yaml"
+    path.write_text(before.replace("late-parcel", "supervisor") + shown, encoding="utf-8")
+    assert lint.lint_source(path, today=date(2026, 1, 5), codes=catalogue.CODES) == []
 
 
 def test_shipped_pages_need_no_network_and_no_machine() -> None:

@@ -116,6 +116,20 @@ def test_the_ledger_in_it_is_verified_by_its_own_command(made: Path, cli: Cli) -
     assert cli("ledger", "verify", export, "--key", key).code == 0
 
 
+def test_a_wrong_file_for_a_key_is_no_finding_about_the_evidence(
+    made: Path, cli: Cli, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "pack.yaml"
+    wrong.write_text("id: no-key\n", encoding="utf-8")
+    (export,) = (made / "data" / "exports").glob("decision_export_*.ndjson")
+    for what in (["evidence", "verify", made], ["ledger", "verify", export]):
+        done = cli(*what, "--key", wrong)
+        assert (done.code, done.out) == (2, "")
+        assert f"{wrong}: That is no public key" in done.err and "→ Give the ledger.pub" in done.err
+    key = (made / "data" / "exports" / "ledger.pub").read_text(encoding="utf-8")
+    assert cli("evidence", "verify", made, "--key", key).code == 0, "its text does as well as its file"
+
+
 def test_the_same_session_gives_the_same_payload_whenever_and_wherever(played: Path, tmp_path: Path) -> None:
     one = write(played, tmp_path / "one")
     two = write(played, tmp_path / "two.zip", at=datetime(2031, 1, 1, tzinfo=UTC))

@@ -23,6 +23,8 @@ from typing import Any
 
 import pytest
 
+from cairnops.scenarios import schema
+
 ROOT = Path(__file__).resolve().parents[2]
 EXPORTS = ROOT / "fixtures" / "exports"
 SAMPLE = EXPORTS / "decision_sync_sample.ndjson"
@@ -123,6 +125,10 @@ def test_a_mistake_is_one_sentence(
 def test_a_pack_with_several_faults_names_them_all_with_their_lines(cli: Any, tmp_path: Path) -> None:
     pack = tmp_path / "bad.yaml"
     cli("scenarios", "new", pack)
+    named = pack.read_text().partition("\n")[0].rpartition("$schema=./")[2]
+    assert (tmp_path / named).read_text(encoding="utf-8") == schema.render(), (
+        "an editor finds it beside the pack"
+    )
     text = pack.read_text().replace("title:", "titel:", 1).replace("minutes: 30", "minutes: many", 1)
     pack.write_text(text)
     lint = cli("scenarios", "lint", pack)

@@ -234,6 +234,12 @@ def test_the_command_writes_the_page_of_a_session_and_its_charts(
     assert (done.code, done.out) == (0, f"{out}\n")
     text = out.read_text(encoding="utf-8")
     assert "cx-escalations</h1>" in text
+    # A note sent outside a decision is a delivery like any other, and has its row.
+    assert "Deliveries <b>6</b>" in text and "of 6 events" in text
+    assert len(Page(text).rows["deliveries"]) == 6
+    assert "failure rate 16.67% of known outcomes is above 10%" in text
+    assert "no escalation waits past its target" in text
+    assert "cases opened for a note or a follow-up only: 1" in text
     hashed = json.loads(cli("report", "sla", "-w", played, "--json").out)["policy"]["hash"]
     assert hashed in text
     pictures, drawings = sorted(folder.glob("*.png")), sorted(folder.glob("*.svg"))

@@ -21,6 +21,8 @@ def kept(played: Path, tmp_path: Path, cli: Any) -> Path:
 
 
 def test_a_plan_is_looked_at_and_then_applied(kept: Path, cli: Any) -> None:
+    narrow = cli("retention", "plan", "-w", kept, columns=80)
+    assert max(map(len, narrow.out.splitlines())) <= 80
     shown = cli("retention", "plan", "-w", kept, columns=120)
     plan = json.loads(cli("retention", "plan", "--json", "-w", kept).out)
     assert shown.code == 0 and plan["plan"] in shown.out

@@ -101,7 +101,7 @@ def test_a_profile_differs_from_the_dry_run_only_where_it_must() -> None:
 
 
 def test_a_profile_outside_the_three_is_refused() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="there are dry-run, parity, pilot"):
         policies.profile("production")  # type: ignore[arg-type]
 
 

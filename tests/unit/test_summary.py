@@ -384,6 +384,19 @@ def test_the_percentile_method_is_named_beside_the_others():
     assert any("depends on the method" in note for note in nearest["notes"])
 
 
+@pytest.mark.parametrize(
+    "row, said",
+    [
+        pytest.param('{"decisionId":1,"leafHash":"ab"}', True, id="a decision in full"),
+        pytest.param('{"decisionId":1,"status":"PENDING"}', False, id="a sync event that has not ended"),
+        pytest.param('{"decisionId":1,"error":"boom"}', False, id="an outcome without a status"),
+    ],
+)
+def test_an_export_without_outcomes_is_told_from_one_whose_outcomes_are_open(row, said):
+    notes = " ".join(figures(row + "\n")["notes"])
+    assert ("No record says how it ended" in notes and "--shape sync-events" in notes) is said
+
+
 def test_ties_stand_in_the_order_of_their_names():
     data = '{"status":"b"}\n{"status":"a"}\n{"status":"c"}\n{"status":"c"}\n'
     assert [row["status"] for row in figures(data)["statusBreakdown"]] == ["c", "a", "b"]

@@ -89,9 +89,7 @@ def people(session: str) -> None:
 
 
 def _bar() -> str:
-    return (
-        f"Ready: {scoring.READY_PERCENT}% of the scenarios passed, {scoring.PASS_POINTS} points on average."
-    )
+    return f"Ready: {scoring.READY_PERCENT}% of the finished scenarios passed, {scoring.PASS_POINTS} points on average."
 
 
 def _operator(o: Operator) -> Row:

@@ -82,8 +82,8 @@ def scores(cases: Sequence[Case], operators: Sequence[str], runs: Sequence[Row])
         if made
         else "Nobody was scored yet",
         bar=(
-            f"Ready: {scoring.READY_PERCENT} % of the scenarios passed, {scoring.PASS_POINTS} points on average. "
-            "The last run of each scenario counts."
+            f"Ready: {scoring.READY_PERCENT}% of the finished scenarios passed, {scoring.PASS_POINTS} points on"
+            " average. The last run of each scenario counts."
         ),
     )
 
@@ -160,7 +160,7 @@ _ABOUT = {
     "labels": "Labels",
     "status": "Status at the end",
     "priority": "Priority when opened",
-    "sla.created": "SLA since it was opened",
+    "sla.created": "SLA since it began",
     "sla.last_customer": "SLA since the customer's last message",
 }
 _PARTS = {

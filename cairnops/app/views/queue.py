@@ -111,6 +111,7 @@ def _row(
     force = standing.in_force
     said = case.last_from(Author.CUSTOMER)
     holder = claims.get(case.id, "")
+    others = "; ".join(_other(s) for s in standing.standings if s.clock != force.clock)
     stopped = force.stopped_at is not None or case.status is Status.RESOLVED
     return Row(
         id=case.id,
@@ -123,7 +124,7 @@ def _row(
         breached=force.breached and not stopped,
         breached_at_ms=None if stopped else _ms(force.breached_at),
         clock=f"{standing.target_minutes} min since {clock_name(force.clock)}",
-        other_clock="; ".join(_other(s) for s in standing.standings if s.clock != force.clock),
+        other_clock=others[:1].upper() + others[1:],
         waited_s=force.elapsed_s,
         claimed_by=holder,
         mine=holder == me,
@@ -133,7 +134,7 @@ def _row(
 
 
 def _other(standing: Standing) -> str:
-    return f"Since {clock_name(standing.clock)}: {late_words(standing)}"
+    return f"since {clock_name(standing.clock)}: {late_words(standing)}"
 
 
 def _passes(row: Row, search: str, priorities: Collection[str], mine_only: bool) -> bool:

@@ -139,7 +139,9 @@ def _sla(read: Any) -> str:
         return ""
     since = f"since {clock_name(force['clock'])}"
     if force["breached"]:
-        return f"breached {span(force['breachAgeS'])} before, {read['targetMinutes']} min {since}"
+        return (
+            f"breached {span(force['breachAgeS'])} earlier; the target is {read['targetMinutes']} min {since}"
+        )
     return f"{span(force['elapsedS'])} of {read['targetMinutes']} min {since}"
 
 

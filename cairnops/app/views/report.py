@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from cairnops.evidence import charts, report_rows
 from cairnops.evidence.charts import Chart
 from cairnops.evidence.report import Figures
-from cairnops.evidence.report_rows import STAGE_NAMES, VERDICTS, Cell, Links, percent, span
+from cairnops.evidence.report_rows import FINE, STAGE_NAMES, VERDICTS, Cell, Links, percent, span
 from cairnops.evidence.report_tiles import tiles
 
 #: The name of the selection a chart tells the page about.
@@ -122,7 +122,8 @@ def _judged(name: str, status: str, reasons: Sequence[str], word: str = "") -> J
         name=name,
         tone=_TONES.get(status, "plain"),
         word=word or VERDICTS[status],
-        why="; ".join(reasons) or ("nothing to measure" if too_little else "within its thresholds"),
+        why="; ".join(reasons)
+        or ("nothing to measure" if too_little else FINE.get(name, "within its thresholds")),
     )
 
 

@@ -259,6 +259,9 @@ def _when(seconds: int) -> str:
     days, rest = divmod(abs(seconds), 86400)
     if days and not rest:
         return f"{words.count(days, 'day')} {side}"
+    hours, rest = divmod(abs(seconds), 3600)
+    if hours and not rest:
+        return f"{words.count(hours, 'hour')} {side}"
     return f"{words.span(abs(seconds))} {side}"
 
 

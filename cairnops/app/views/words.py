@@ -5,7 +5,7 @@ from datetime import datetime
 from cairnops.domain.sla import Standing
 
 _CLOCKS = {
-    "conversation_created": "it was opened",
+    "conversation_created": "it began",
     "last_customer_message": "the customer's last message",
     "first_unanswered_customer_message": "the first unanswered message",
 }
@@ -59,8 +59,8 @@ def clock(at: datetime) -> str:
 
 
 def day(at: datetime) -> str:
-    """A moment of any day, UTC: `16 Oct 2025, 17:00`."""
-    return f"{at.day} {at:%b %Y, %H:%M}"
+    """A moment of any day, UTC, as every export and report writes it: `2025-10-16 17:00`."""
+    return f"{at:%Y-%m-%d %H:%M}"
 
 
 def person(email: str) -> str:

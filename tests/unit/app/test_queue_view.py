@@ -72,8 +72,8 @@ def test_a_row_says_when_the_clock_ran_out_and_what_the_other_clocks_say() -> No
     assert row.due_ms == row.breached_at_ms == due.timestamp() * 1000
     assert row.clock == "60 min since the customer's last message"
     assert row.other_clock == (
-        "Since it was opened: 2 h 20 min past the target; "
-        "Since the first unanswered message: 2 h 20 min past the target"
+        "Since it began: 2 h 20 min past the target; "
+        "since the first unanswered message: 2 h 20 min past the target"
     )
     assert (row.preview, row.claimed_by, row.mine) == ("Where is parcel 3?", "sam@x.example", False)
 

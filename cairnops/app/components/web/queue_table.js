@@ -44,7 +44,7 @@ const tickRow = (tr, now, from) => {
     tr.co.slaText.replaceChildren(icon(sign), el("span", "", text));
   } else put(tr.co.slaText.lastChild, text);
   put(tr.co.slaWords, words);
-  put(tr.co.waiting, ago(row.waited_s * 1000 + (now - from)));
+  put(tr.co.waiting, row.due_ms == null ? "—" : ago(row.waited_s * 1000 + (now - from)));
 };
 
 const updateRow = (tr, row, now, from) => {
@@ -62,6 +62,7 @@ const updateRow = (tr, row, now, from) => {
   ]);
   put(co.status, row.status);
   put(co.delivery, row.delivery);
+  co.delivery.title = row.delivery;
   put(co.inForce, row.clock);
   put(co.other, row.other_clock);
   if (row.clock || row.other_clock) co.open.setAttribute("aria-describedby", co.tip.id);
