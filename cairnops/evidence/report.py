@@ -6,6 +6,7 @@ import html
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -213,10 +214,15 @@ class _Page:
         f = self.f
         facts = [
             ("As of", f"{minute(codec.stamp(f.at))} UTC"),
-            ("Conversations", f"{len(f.material.cases):,}"),
-            ("Decisions", f"{len(f.material.decided):,}"),
-            ("Deliveries", f"{len(f.material.deliveries):,}"),
-            ("Policy", f"{f.policy.profile}, {f.sla['policy']['hash'][:12]}"),
+            *(
+                (name.title(), self.links.link(f"#{name}", f"{count:,}") if count else "0")
+                for name, count in (
+                    ("conversations", len(f.material.cases)),
+                    ("decisions", len(f.material.decided)),
+                    ("deliveries", len(f.material.deliveries)),
+                )
+            ),
+            ("Policy", f"{e(f.policy.profile)}, {f.sla['policy']['hash'][:12]}"),
         ]
         verdicts = [("SLA", f.sla["verdict"]), ("Escalation latency", f.latency["verdict"])]
         verdicts += [
@@ -240,7 +246,7 @@ class _Page:
         )
         return (
             f'<header><div><p class="kind">Escalation desk report</p><h1>{e(f.title)}</h1><p class="facts">'
-            + "".join(f"<span>{e(k)} <b>{e(v)}</b></span>" for k, v in facts)
+            + "".join(f"<span>{e(k)} <b>{v}</b></span>" for k, v in facts)
             + f'</p><ul class="verdicts">{items}</ul></div></header>'
             f'<nav aria-label="Parts"><div>{nav}</div></nav><main><div class="tiles">'
             f"{''.join(map(self._tile, tiles(self.f)))}</div>"
@@ -291,7 +297,12 @@ class _Page:
             ]
             for g in s["breakdowns"]["day"]
         ]
-        agreement = s["clockAgreement"]
+        both, created, last, neither = (
+            self.links.count(f"#conversations?conversation_created={a}&last_customer_message={b}",
+                             s["clockAgreement"][name]).html
+            for name, a, b in (("both", "yes", "yes"), ("only_created", "yes", "no"),
+                               ("only_last_customer", "no", "yes"), ("neither", "no", "no"))
+        )  # fmt: skip
         return (
             f'<section id="sla"><h2>SLA</h2><p>{self._said(s["verdict"])}</p>'
             f'<p class="note">Clock in force: {e(CLOCK_WORDS.get(counting["clock"], counting["clock"]))}, {hours},'
@@ -301,9 +312,8 @@ class _Page:
             + self._drawn("sla-breaches-by-operator")
             + f"<h3>By operator</h3>{table(heads, rows, right=range(1, 7))}"
             + self._drawn("sla-clocks")
-            + f'<p class="note">Since the beginning or since the last message: {agreement["both"]} breached either way,'
-            f" {agreement['only_created']} only since the beginning, {agreement['only_last_customer']} only since the"
-            f" last message, {agreement['neither']} neither.</p>"
+            + f'<p class="note">Since the beginning or since the last message: {both} breached either way,'
+            f" {created} only since the beginning, {last} only since the last message, {neither} neither.</p>"
             f"<h3>By day the conversation began (UTC)</h3>"
             f"{table(('Day', 'Conversations', 'Open', 'Breached, open', 'Rate'), days, right=range(1, 5))}</section>"
         )
@@ -388,8 +398,14 @@ class _Page:
             for x in p["editPatterns"]
         ]
         fired = [
-            [Cell(f"<code>{e(c['code'])}</code>", c["code"]), *map(number_cell, (
-                c["fired"], c["firedRight"], c["firedWrong"], c["silentRight"] + c["silentWrong"], c["silentWrong"]))]
+            [Cell(f"<code>{e(c['code'])}</code>", c["code"]), *(
+                self.links.count(f"#runs?{spoke}={token(c['code'])}&answer={answers}", count)
+                for spoke, answers, count in (
+                    ("raised", "right|acceptable|wrong", c["fired"]),
+                    ("raised", "right|acceptable", c["firedRight"]),
+                    ("raised", "wrong", c["firedWrong"]),
+                    ("silent", "right|acceptable|wrong", c["silentRight"] + c["silentWrong"]),
+                    ("silent", "wrong", c["silentWrong"])))]
             for c in p["confusion"] if c["fired"]
         ]  # fmt: skip
         rates = "; ".join(f"{k} of {v}" for k, v in (
@@ -418,15 +434,23 @@ class _Page:
 
     def _sync(self, number: int, s: dict[str, Any]) -> str:
         t, d, limits = s["totals"], s["durationsMs"], s["alert"]["thresholds"]
-        statuses = [[text(x["status"]), number_cell(x["count"])] for x in s["statusBreakdown"]]
+        folded = Counter(x["status"].upper() for x in s["statusBreakdown"])
+        statuses = [
+            [text(x["status"]), self._events(s, f"status={token(x['status'].upper())}", x["count"],
+                                             alone=folded[x["status"].upper()] == 1)]
+            for x in s["statusBreakdown"]
+        ]  # fmt: skip
         errors = [
             [
                 Cell(f"<code>{e(x['code'])}</code>", x["code"]),
-                number_cell(x["count"]),
+                self._events(s, f"cause={token(x['code'])}", x["count"]),
                 text("; ".join(x["sampleMessages"][:2])),
             ]
             for x in s["errors"]["byCode"]
         ]
+        kinds = {
+            kind: self._events(s, f"class={kind}", t[kind]).html for kind in ("success", "failure", "unknown")
+        }
         name = "" if len(self.f.sync) == 1 else f": {e(s['source']['name'])}"
         lengths = (
             [["p50", d["p50"]], ["p95", d["p95"]], ["p99", d["p99"]], ["longest", d["max"]]]
@@ -437,13 +461,15 @@ class _Page:
         methods = (
             ", ".join(f"{k} {v:,} ms" for k, v in d.get("p95ByMethod", {}).items()) if d["count"] else ""
         )
+        timed = self._events(s, "timed=yes", d["count"]).html if d["count"] else ""
         took = (
-            f"<h3>How long a delivery took</h3><dl>{durations}<dt>p95 by method</dt><dd>{e(methods)}</dd></dl>"
+            f'<h3>How long a delivery took</h3><p class="note">Of the {timed} that say so.</p>'
+            f"<dl>{durations}<dt>p95 by method</dt><dd>{e(methods)}</dd></dl>"
             if d["count"] else ""
         )  # fmt: skip
         return (
             f'<section id="sync-{number}"><h2>Delivery{name}</h2><p>{self._said(s["alert"])}</p>'
-            f'<p class="note">{t["success"]:,} delivered, {t["failure"]:,} failed, {t["unknown"]:,} unknown of'
+            f'<p class="note">{kinds["success"]} delivered, {kinds["failure"]} failed, {kinds["unknown"]} unknown of'
             f" {t['records']:,} events; the failure rate divides by the {e(t['failureDenominator'])} outcomes. Alert"
             f" above {percent(limits['failureRateAlert'])} failed or p95 above {limits['p95Ms']:,} ms.</p>"
             + self._drawn("sync-hours" if number == 1 else f"sync-hours-{number}")
@@ -452,6 +478,13 @@ class _Page:
             + (f"<h3>Errors</h3>{table(('Code', 'Events', 'Said'), errors, right=(1,))}" if errors else "")
             + "</section>"
         )  # fmt: skip
+
+    def _events(self, s: Mapping[str, Any], found: str, number: int, *, alone: bool = True) -> Cell:
+        """A count of sync events with its link; the page shows those of all files together, each once."""
+        exact = alone and len(self.f.sync) == 1 and s["totals"]["records"] == len(self.f.material.deliveries)
+        if exact or not number:
+            return self.links.count(f"#deliveries?{found}", number)
+        return Cell(self.links.link(f"#deliveries?{found}", f"{number:,}"), str(number), "n")
 
     def _footer(self) -> str:
         f, m = self.f, self.f.material
