@@ -36,6 +36,7 @@ from cairnops.evidence.report_rows import (
     text,
 )  # fmt: skip
 from cairnops.evidence.report_tiles import Tile, tiles
+from cairnops.policy_file import Override, PolicyInForce
 from cairnops.settings import Settings
 from cairnops.store.baselines import SqlBaselines
 from cairnops.telemetry.reader import read_lines
@@ -61,6 +62,8 @@ class Figures:
     #: One for every file of sync events.
     sync: tuple[dict[str, Any], ...]
     charts: tuple[Chart, ...] = field(default=())
+    #: What in the policy is not its profile's, and who set it.
+    overrides: tuple[Override, ...] = ()
 
 
 def measure(
@@ -72,6 +75,7 @@ def measure(
     sync: Iterable[dict[str, Any]] = (),
     baselines: Iterable[latency.Measured] = (),
     link: str = "",
+    overrides: Iterable[Override] = (),
 ) -> Figures:
     """Measure everything a page shows at `at` (UTC); `sync` are summaries in our own dialect (`summaries`)."""
     found = sla.measure(material.cases, policy, at, decisions=material.decided, link=link).to_dict()
@@ -91,6 +95,7 @@ def measure(
         practice=habits,
         sync=events,
         charts=tuple(drawn),
+        overrides=tuple(overrides),
     )
 
 
@@ -98,7 +103,7 @@ def of_workspace(
     workspace: Workspace,
     session: str = "",
     *,
-    policy: Policy | None = None,
+    policy: PolicyInForce | None = None,
     at: datetime | None = None,
     title: str = "",
 ) -> Figures:
@@ -109,7 +114,8 @@ def of_workspace(
     Raises:
         NotFound: for a session the workspace does not have.
     """
-    chosen = policy or workspace.policy
+    in_force = policy or workspace.in_force
+    chosen = in_force.policy
     name = f"{workspace.sessions.get(session).title}: {session}" if session else "Everything in the workspace"
     events = exports.rows(workspace.ledger, "sync-events", session=session)
     kinds: tuple[exports.Shape, ...] = ("decisions", "conversations")
@@ -124,6 +130,7 @@ def of_workspace(
         sync=[found] if found else [],
         baselines=SqlBaselines(workspace.ledger.engine).standing(),
         link=case_address(workspace.settings),
+        overrides=in_force.overrides(),
     )
 
 
@@ -499,11 +506,16 @@ class _Page:
         problems = "".join(f"<li>{e(p.source)}, line {p.line}: {e(p.reason)}</li>" for p in m.problems)
         counts = f"{m.duplicates:,} rows given more than once (counted once), {m.other:,} of a shape no figure uses," \
                  f" {m.unusable:,} that could not be used"  # fmt: skip
+        changed = "".join(
+            f"<br>{e(o.key)} {e(_plain(o.value))} set by {e(o.by)}, in place of {e(_plain(o.instead))}"
+            for o in f.overrides
+        )
         return (
             '<footer><div id="sources"><h2>Sources and methods</h2><dl>'
             f"{sources}<dt>Left out</dt><dd>{counts}{problems and f'<ul>{problems}</ul>'}</dd>"
             f"<dt>Judged at</dt><dd>{e(codec.stamp(f.at))}</dd>"
-            f"<dt>Policy</dt><dd>profile {e(f.policy.profile)}<br><code>sha256 {e(f.sla['policy']['hash'])}</code></dd>"
+            f"<dt>Policy</dt><dd>profile {e(f.policy.profile)}<br><code>sha256 {e(f.sla['policy']['hash'])}</code>"
+            f"{changed}</dd>"
             f"<dt>Percentiles</dt><dd>method {e(f.policy.measures.percentile)}</dd>"
             f"<dt>Failure rate</dt><dd>of {e(f.policy.measures.failure_denominator)} outcomes</dd>"
             f"<dt>Made with</dt><dd>cairnops {e(__version__)}</dd></dl></div></footer>"
@@ -532,6 +544,11 @@ class _Page:
 
 def _empty(name: str, title: str, words: str) -> str:
     return f'<section id="{name}"><h2>{title}</h2><p class="note">{e(words)}</p></section>'
+
+
+def _plain(value: object) -> str:
+    """A value of the policy as its file has it."""
+    return value if isinstance(value, str) else codec.dumps(codec.plain(value))
 
 
 def _anchors(svg: str) -> list[str]:
