@@ -94,8 +94,9 @@ class Taken:
         self._few(int(ok.not_().sum()))
         #: The lines that were not taken, by their row.
         self._others: dict[int, bytes] = {}
-        self._lengths = (frame["n"] + len(split.fields)).cast(pl.Int64)
-        self._measure(ok)
+        self._lengths = frame["n"].cast(pl.Int64) + len(split.fields)
+        if not ok.all() or self._lengths.sum() != self._size:
+            self._measure(ok)
         if self._others:
             ok = ok.scatter(list(self._others), False)
             frame = frame.filter(ok)
@@ -116,8 +117,6 @@ class Taken:
         """
         ends = (self._lengths * ok).cum_sum()
         rows = ok.not_().arg_true()
-        if not len(ends) or (not len(rows) and ends[-1] == self._size):
-            return
         starts = [*(ends.gather(rows)), ends[-1]]
         where = [*rows, len(ends)]
         # Several longer lines may make those behind them look well by chance, unless each is looked at.
@@ -168,16 +167,19 @@ class Taken:
         self._good = good
 
     def _grouped(self, good: pl.DataFrame) -> tuple[list[Group], list[int]]:
-        found = good.group_by("key").agg(pl.len().alias("count"), pl.col("row").min()).sort("row")
+        # Told apart like this it takes a third of the time that grouping takes.
+        firsts = good["key"].arg_unique().sort()
+        counts = dict(good["key"].value_counts().iter_rows())
+        found = good[["row", "key"]][firsts]
         hours = self._sizes[-1] if self.split.time else 1
         split = self.split
         codes: dict[int, Codes] = {}
         told = []
-        for key, count, row in found.iter_rows():
+        for row, key in found.iter_rows():
             facts, hour = divmod(key, hours)
             if facts not in codes:
                 codes[facts] = self._codes(facts)
-            told.append((key, codes[facts], hour if split.time else None, count, row))
+            told.append((key, codes[facts], hour if split.time else None, counts[key], row))
         split.meet(good, told)
         groups, wrong = [], []
         for key, its, hour, count, row in told:
@@ -363,7 +365,7 @@ class Split:
         """
         try:
             # Numbered afterwards: numbering while reading takes as long as a column.
-            frame = self._lines(data).collect().with_row_index("row")
+            frame = self._lines(data).collect(engine="in-memory").with_row_index("row")
             return self._timed(frame)
         except pl.exceptions.PolarsError as error:
             if self._encoding == "utf8-lossy":
