@@ -22,6 +22,7 @@ from cairnops.workspace import mint
 ss = st.session_state
 
 
+@shell.opener("case")
 def open_case(conversation: str) -> None:
     """Claim a case and put its modal up; somebody else's case is refused with who has it."""
     room, person = shell.room(), shell.me()
@@ -91,12 +92,8 @@ def _dialog(conversation: str) -> None:
     state["stirred"] = form.stirred(conversation)
     view: View = state["view"]
     title = plain(f"{view.conversation.customer or 'No name known'} · {conversation}")
-
-    @st.dialog(title, width="large", on_dismiss=leave)
-    def body() -> None:
+    with shell.modal(title, width="large", on_dismiss=leave):
         _body(state, view)
-
-    body()
 
 
 def _body(state: dict[str, Any], view: View) -> None:

@@ -136,7 +136,9 @@ export default function ({ parentElement, data, setTriggerValue }) {
   node.opens = (id) => {
     const before = [...node.body.children].map((tr) => tr.dataset.key);
     focusAfterDialog(node, () => node.nextTo(id, before));
-    setTriggerValue("open", { id, seq: ++node.opened });
+    // Somebody else on the page may open it sooner.
+    const asked = new CustomEvent("cairnops-open", { cancelable: true, detail: { kind: data.door, what: id } });
+    if (!data.door || dispatchEvent(asked)) setTriggerValue("open", { id, seq: ++node.opened });
   };
   const now = serverNow(data.now_ms);
   const order = [...node.body.children].map((tr) => tr.dataset.key);
