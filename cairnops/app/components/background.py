@@ -25,7 +25,7 @@ def announcer(
     *,
     due: int = 0,
     opens: Sequence[str] = (),
-    on_open: Callable[[str, str], None] = lambda kind, what: None,
+    on_open: Callable[[str, str], None] = lambda *_: None,
     key: str = "announcer",
 ) -> None:
     """Say `text` to screen readers, politely; the same text again when `seq` is another number.
