@@ -101,6 +101,9 @@ const focusAfterDialog = (node, choose) => {
 };
 
 export default function ({ parentElement, data, setTriggerValue }) {
+  // Who turns back to the page finds its rows as they were: making hundreds of them anew takes longer than the rest.
+  const before = globalThis.__cairnopsQueue;
+  if (before && !before.isConnected && !parentElement.querySelector(":scope > .co-queue")) parentElement.append(before);
   const node = root(parentElement, "co-queue", (made) => {
     const table = el("table");
     const line = el("tr");
@@ -173,6 +176,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     for (const tr of node.body.children) tickRow(tr, at, data.now_ms);
   };
   ticking(node, () => node.tick());
+  globalThis.__cairnopsQueue = node;
   return () => {
     stopTicking(node);
     node.waiting?.disconnect();
