@@ -260,7 +260,7 @@ def test_the_command_writes_the_page_of_a_session_and_its_charts(
     text = out.read_text(encoding="utf-8")
     assert "cx-escalations</h1>" in text
     # A note sent outside a decision is a delivery like any other, and has its row.
-    assert "Deliveries <b>6</b>" in text and "of 6 events" in text
+    assert re.search(r"Deliveries <b><a [^>]*>6</a></b>", text) and "of 6 events" in text
     assert len(Page(text).rows["deliveries"]) == 6
     assert "failure rate 16.67% of known outcomes is above 10%" in text
     assert "no escalation waits past its target" in text
