@@ -504,6 +504,8 @@ def error_in(value: object) -> str:
     """
     if not isinstance(value, dict) or not value.keys() <= _ERROR_KEYS | _OF_AN_ERROR:
         return ""
+    if _is_error_body(value):
+        return preview(str(value["message"])).rstrip(".")
     # A word there is the outcome of an event, a number what the server answered.
     if not isinstance(value.get("status", 0), int):
         return ""

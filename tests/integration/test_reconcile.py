@@ -128,6 +128,7 @@ def test_evidence_is_looked_at(cli: Cli, played: Path, artifacts: Path, tmp_path
     (tmp_path / "shot.png").write_bytes(b"\x89PNG\r\n\x1a\n rest")
     (tmp_path / "page.png").write_text("<!DOCTYPE html><html>404</html>")
     (tmp_path / "error.ndjson").write_text('"42703"\nnull\nnull\n"column who does not exist"\n')
+    (tmp_path / "failed.json").write_text('{"code":"PGRST205","message":"no table for decision 102"}')
     (tmp_path / "run.log").write_text("decision 1022 was saved\n")
     (tmp_path / "rows.ndjson").write_bytes(events.read_bytes())
     (tmp_path / "shots").mkdir()
@@ -139,7 +140,7 @@ def test_evidence_is_looked_at(cli: Cli, played: Path, artifacts: Path, tmp_path
     sha = hashlib.sha256(events.read_bytes()).hexdigest()
     rows = {
         "shot.png": "", "gone.png": "evidence_missing", "page.png": "evidence_mismatch",
-        "error.ndjson": "evidence_mismatch", "run.log": "evidence_mismatch", "rows.ndjson": "",
+        "error.ndjson": "evidence_mismatch", "failed.json": "evidence_mismatch", "run.log": "evidence_mismatch", "rows.ndjson": "",
         f"rows.ndjson sha256:{sha}": "", f"rows.ndjson sha256:{'0' * 64}": "evidence_mismatch",
         "shots/": "evidence_mismatch", "../secret.txt": "evidence_mismatch", "linked.png": "evidence_missing",
     }  # fmt: skip
