@@ -140,7 +140,8 @@ def test_evidence_is_looked_at(cli: Cli, played: Path, artifacts: Path, tmp_path
     sha = hashlib.sha256(events.read_bytes()).hexdigest()
     rows = {
         "shot.png": "", "gone.png": "evidence_missing", "page.png": "evidence_mismatch",
-        "error.ndjson": "evidence_mismatch", "failed.json": "evidence_mismatch", "run.log": "evidence_mismatch", "rows.ndjson": "",
+        "error.ndjson": "evidence_mismatch", "failed.json": "evidence_mismatch",
+        "run.log": "evidence_mismatch", "rows.ndjson": "",
         f"rows.ndjson sha256:{sha}": "", f"rows.ndjson sha256:{'0' * 64}": "evidence_mismatch",
         "shots/": "evidence_mismatch", "../secret.txt": "evidence_mismatch", "linked.png": "evidence_missing",
     }  # fmt: skip

@@ -463,6 +463,18 @@ def test_the_sample_is_the_file_the_legacy_kits_cite():
             id="a-uuid-stays",
         ),
         pytest.param("card 4111 1111 1111 1111.", "card [number].", id="card-number"),
+        pytest.param("call +1 555 123 4567 now", "call [phone] now", id="phone"),
+        pytest.param("+49 (0)30/901820-0", "[phone]", id="phone-as-abroad"),
+        pytest.param("555 123 4567", "[phone]", id="phone-alone"),
+        pytest.param("(555) 123-4567", "[phone]", id="phone-in-brackets"),
+        pytest.param("2025-10-10 14:05:00+00", "2025-10-10 14:05:00+00", id="no-phone-but-a-time"),
+        pytest.param(
+            "2025-10-10T14:05:00.123+0545", "2025-10-10T14:05:00.123+0545", id="no-phone-but-a-zone"
+        ),
+        pytest.param(
+            "durationMs 1500.55 of 241.12", "durationMs 1500.55 of 241.12", id="no-phone-but-figures"
+        ),
+        pytest.param('{"first_name":"Alex"', '{"first_name":"[text, 4 characters]"', id="a-first-name"),
         pytest.param("at 1760019600000", "at 1760019600000", id="a-time-stays"),
         pytest.param(
             '{"text":"I want my \\"money\\" back","id":1}',
