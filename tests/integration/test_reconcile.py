@@ -155,6 +155,15 @@ def test_evidence_is_looked_at(cli: Cli, played: Path, artifacts: Path, tmp_path
     assert found == {n: code for n, code in enumerate(rows.values(), 3) if code}
 
 
+def test_a_pattern_in_quotes_stands_for_its_exports(cli: Cli, artifacts: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "w.csv"
+    sheet.write_text("Decision,Note\n102,\n104,\n")
+    named = cli("reconcile", sheet, *(x for p in exports(artifacts) for x in ("--against", p)), "--json")
+    found = cli("reconcile", sheet, "--against", artifacts / "decision_*.ndjson", "--json")
+    assert (found.code, json.loads(found.out)) == (named.code, json.loads(named.out))
+    assert cli("reconcile", sheet, "--against", artifacts / "*.jsonl").code == 2
+
+
 def test_latest_is_not_taken_at_its_word(cli: Cli, artifacts: Path, tmp_path: Path) -> None:
     decisions, _ = exports(artifacts)
     lines = decisions.read_text().splitlines(keepends=True)
