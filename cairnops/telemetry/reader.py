@@ -26,6 +26,7 @@ REJECTS = {
     "array-element": "an array element that is not an object",
     "empty-array": "an array with nothing in it",
     "error-body": "an error message, not a row",
+    "envelope": "an object around the rows, not a row",
     "trailing-text": "something left over after an object",
     "too-deep": "JSON nested too deeply",
     "compressed-data": "the compressed data ends early or is damaged",
@@ -45,6 +46,17 @@ REPAIRS = {
 _REJECTED = 200
 _ERROR_CODE = r"PGRST\d+|[0-9A-Z]{5}"
 _ERROR_KEYS = {"code", "message", "details", "hint"}
+#: How an answer begins that holds its rows inside: `{"data":[{`, `{"data":{"meta":{…},"payload":[{`.
+_PLAIN = r'"\w+"\s*:\s*(?:"[^"]*"|[\w.+-]+|\{[^{}]*\})\s*,\s*'
+_ENVELOPE = re.compile(
+    r"\s*\{\s*(?:" + _PLAIN + r')*"(data|payload|rows|records|items|results|value)"\s*:\s*'
+    r"(?:\{\s*(?:" + _PLAIN + r')*"(payload|rows|records|items|results)"\s*:\s*)?\[\s*\{'
+)
+_ENVELOPED = (
+    "The rows lie inside another object, and none of them was read."
+    " Take them out: jq -c '.{names}[]' FILE > ROWS.ndjson."
+)
+_IDS = {"decisionId", "decision_id", "id", "uid"}
 #: No error message is longer, in characters.
 _ALONE = 8192
 #: What else stands in the error bodies of web interfaces.
@@ -91,7 +103,7 @@ class Export:
     sha256: str = ""
     #: Bytes on disk, compressed if it is.
     size: int = 0
-    #: ndjson, json_array, json_object, json_sequence, empty, postgrest_error, error_body, scalars,
+    #: ndjson, json_array, json_object, json_sequence, empty, postgrest_error, error_body, envelope, scalars,
     #: html, text_banner, binary, or parquet; see `is_data`.
     kind: str = "empty"
     #: `gzip`, `zstd`, `tar`, `gzip+tar`, or empty.
@@ -220,16 +232,16 @@ class Book:
         self._scalars: list[object] = []
         self._error_body: dict[str, Any] | None = None
         self._mode = "lines"
-        #: What went wrong, where that is all the file says.
-        self._failed = ""
+        #: Kind and diagnosis of a file that is one object and no row.
+        self._alone: tuple[str, str] | None = None
         #: Some lines without a record that were met, and what is wrong with them.
         self._rejected: dict[str, list[_Part]] = {}
 
     def alone(self, texts: list[tuple[int, str, tuple[str, ...]]]) -> Iterator[Line]:
-        """A file that begins as an error and nothing else, unless more follows than was looked at."""
+        """A file that begins as one object that is no row, unless more follows than was looked at."""
         export, text = self._export, "\n".join(text for _, text, _ in texts)
-        self._failed = alone(text)
-        if not self._failed:
+        self._alone = alone(text)
+        if not self._alone:
             for export.lines, line, repairs in texts:
                 yield from self._text(export.lines, line, repairs)
             return
@@ -237,7 +249,8 @@ class Book:
         export.lines, export.reject_lines = len(texts), len(filled)
         export.blank = export.lines - export.reject_lines
         self._ordinal = 1
-        part = _Part(problem="error-body", detail=REJECTS["error-body"])
+        problem = self._alone[0].replace("_", "-")
+        part = _Part(problem=problem, detail=REJECTS[problem])
         yield self._line(part, filled[0], text.strip(), (), 0)
 
     def lines(self, source: Source) -> Iterator[Line]:
@@ -367,11 +380,8 @@ class Book:
     def _verdict(self, head: str) -> tuple[str, str]:
         export = self._export
         reasons = export.reasons
-        if self._failed:
-            return (
-                "error_body",
-                f"The source answered with an error: {self._failed}. There are no rows in it.",
-            )
+        if self._alone:
+            return self._alone
         if export.records:
             only_an_array = self._ordinal == 1 and export.repairs["array"] and self._mode == "lines"
             return ("json_array" if only_an_array else _SHAPES[self._mode]), ""
@@ -522,16 +532,30 @@ def error_in(value: object) -> str:
     return preview(f"{told}{f', {more}' if isinstance(more, str) and more else ''}").rstrip(".")
 
 
-def alone(text: str) -> str:
-    """What went wrong, where an error message in somebody's own form is all there is; empty otherwise."""
-    if len(text) > _ALONE or not text.lstrip().startswith(("{", "[")):
-        return ""
+def alone(text: str) -> tuple[str, str] | None:
+    """Kind and diagnosis, where a file is one object that is no row: an error, or the rows' envelope; else None."""
+    around = _ENVELOPE.match(text)
+    if not around and (len(text) > _ALONE or not text.lstrip().startswith(("{", "["))):
+        return None
+    if around and "\n" in text.strip() and not document.spans_lines(text[:_ALONE]):
+        return None
     try:
         value = parse(text, non_finite_as_null=True)
     except (ValueError, RecursionError):
-        return ""
+        # Of a long one only the beginning may have been looked at yet.
+        value = {}
     only = value[0] if isinstance(value, list) and len(value) == 1 else value
-    return "" if isinstance(only, dict) and _is_error_body(only) else error_in(only)
+    if not isinstance(only, dict) or _is_error_body(only):
+        return None
+    if around:
+        names = ".".join(name for name in around.groups() if name)
+        return None if only.keys() & _IDS else ("envelope", _ENVELOPED.format(names=names))
+    failed = error_in(only)
+    return (
+        ("error_body", f"The source answered with an error: {failed}. There are no rows in it.")
+        if failed
+        else None
+    )
 
 
 def _is_error_body(value: dict[str, Any]) -> bool:

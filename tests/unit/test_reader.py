@@ -199,6 +199,23 @@ def test_what_each_line_holds(data, expected):
         pytest.param(
             b'[{"detail":"Not authenticated"}]', "error_body", "Not authenticated.", id="in-an-array"
         ),
+        pytest.param(
+            b'{"data":[{"id":1},{"id":2}],"count":2}', "envelope", "jq -c '.data[]' FILE", id="envelope"
+        ),
+        pytest.param(
+            b'{\n "success": true,\n "data": {"meta": {"all": 2}, "payload": [\n  {"id": 1}\n ]}\n}\n',
+            "envelope",
+            ".data.payload[]",
+            id="envelope-in-an-envelope",
+        ),
+        pytest.param(
+            b'{"rows":[' + b",".join([b'{"id":1,"status":"OK"}'] * 9000) + b"]}",
+            "envelope",
+            "none of them was read",
+            id="envelope-longer-than-what-is-looked-at",
+        ),
+        pytest.param(b'{"decisionId":1,"items":[{"sku":"a"}]}', "ndjson", "", id="a-row-with-items"),
+        pytest.param(b'{"items":[{"a":1}]}\n{"items":[{"a":2}]}\n', "ndjson", "", id="rows-of-items"),
         pytest.param(b'{"status":"FAILED","error":"boom"}', "ndjson", "", id="an-event-that-failed"),
         pytest.param(b'{"id":7,"error":"boom"}', "ndjson", "", id="a-row-with-an-id-that-failed"),
         pytest.param(b'{"error":"a"}\n{"error":"b"}\n', "ndjson", "", id="two-rows-that-failed"),
