@@ -16,7 +16,7 @@ from cairnops.analytics.tally import FAILURE_SAMPLES, Tally
 from cairnops.domain.measures import MeasurePolicy
 from cairnops.telemetry.document import spans_lines
 from cairnops.telemetry.jsontext import parse
-from cairnops.telemetry.reader import Book, Export, Line, finished
+from cairnops.telemetry.reader import Book, Export, Line, alone, finished
 from cairnops.telemetry.source import Source
 
 __all__ = ["NotThisWay", "database", "duration_of", "finished", "pieces", "tally_large"]
@@ -127,7 +127,7 @@ def pieces(source: Source, scan: Scan, size: int, whole: int) -> Iterator[Found]
     Raises:
         NotThisWay: for a file, or a line, only the careful reader reads.
     """
-    if source.encoding != "utf-8" or spans_lines(source.head):
+    if source.encoding != "utf-8" or alone(source.head) or spans_lines(source.head):
         raise NotThisWay
     scan.learn(source.head.split("\n"))
     plain = source.plain

@@ -11,7 +11,7 @@ from cairnops.analytics.columns import COLUMNS, NAMES, PROBLEM_COLUMNS, declarat
 from cairnops.errors import InputError
 from cairnops.telemetry.preview import mask, preview
 from cairnops.telemetry.reader import REJECTS, Book, Export, Line, read_lines
-from cairnops.telemetry.source import Source
+from cairnops.telemetry.source import Source, files_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -290,13 +290,7 @@ def paths(source: str | Path | Sequence[str | Path]) -> list[Path]:
                 f"{path} is a folder without Parquet files.", hint="Name a file, or a pattern in quotes."
             )
         return found
-    if path.exists() or not set(str(source)) & set("*?["):
-        return [path]
-    anchor = Path(path.anchor) if path.anchor else Path()
-    found = sorted(p for p in anchor.glob(str(path.relative_to(path.anchor))) if p.is_file())
-    if not found:
-        raise InputError(f"Nothing matches {source}.", hint="Check the folder and the pattern.")
-    return found
+    return files_of(source)
 
 
 def account_of(path: Path) -> tuple[Export, Problems]:

@@ -24,6 +24,7 @@ from cairnops.domain.requests import FollowUp
 from cairnops.errors import InputError
 from cairnops.telemetry.preview import mask, preview
 from cairnops.telemetry.reader import read_lines
+from cairnops.telemetry.source import files_of
 
 #: How many rows that could not be used are shown; all of them are counted.
 PROBLEM_SAMPLES = 20
@@ -268,7 +269,7 @@ def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
     for given in paths:
         path = Path(given)
         if not path.is_dir():
-            yield path
+            yield from files_of(path)
             continue
         inside = sorted(p for p in path.rglob("*") if p.name.endswith(_ENDINGS) and p.is_file())
         if not inside:

@@ -105,7 +105,7 @@ def convert(
 ) -> None:
     """Write each export as one Parquet file, sorted by time, under the declared columns.
 
-    Every command and `read_export` read it in place of the export, many times quicker.
+    `summary`, `reconcile`, `decisions inspect` and `read_export` read it in place of the export, many times quicker.
 
     Example: cairnops decisions convert fixtures/exports/decision_sync_sample.ndjson -o parquet
     """

@@ -21,6 +21,8 @@ _VERDICTS = {
 #: What to do with a file that holds no rows, by what it turned out to be.
 _WHAT_TO_DO = {
     "postgrest_error": "Mend the query it names (a table or a column that is not there) and export again.",
+    "error_body": "Ask again with what it misses (a key, a right, a table), and save the rows it answers with.",
+    "envelope": "Then summarise what came out.",
     "html": "Download the export again, signed in: a page like this is a login or an error in its place.",
     "text_banner": "Export again with only the rows in the file; a program's messages belong elsewhere.",
     "scalars": "Export whole rows: one JSON object a line, or an array of objects.",
@@ -178,6 +180,8 @@ KINDS = {
     "json_sequence": "JSON objects over several lines",
     "empty": "an empty file",
     "postgrest_error": "an error message of the database, not an export",
+    "error_body": "an error message, not an export",
+    "envelope": "rows inside another object",
     "scalars": "single JSON values, no objects",
     "html": "a web page, not an export",
     "text_banner": "plain text, not an export",

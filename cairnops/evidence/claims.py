@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from cairnops.errors import InputError
-from cairnops.telemetry.reader import read_lines
+from cairnops.telemetry.preview import preview
+from cairnops.telemetry.reader import error_in, read_lines
 
 Verdict = Literal["ok", "missing", "mismatch"]
 
@@ -165,7 +166,11 @@ def _json(path: Path, size: int) -> str:
     except (ValueError, RecursionError):
         # Rows under this ending are rows all the same.
         return "" if not _rows(path, ()) else "not JSON"
-    return "nothing in it" if value in ({}, [], None, "") else ""
+    if value in ({}, [], None, ""):
+        return "nothing in it"
+    # A query that failed, saved under the name of its answer, has been cited as proof of success.
+    failed = error_in(value)
+    return f"an error message: {preview(failed)}" if failed else ""
 
 
 def _holds(path: Path, ids: Sequence[str]) -> bool:

@@ -15,6 +15,7 @@ from cairnops.telemetry import cells
 from cairnops.telemetry.preview import mask
 from cairnops.telemetry.reader import read_lines
 from cairnops.telemetry.sheets import Sheet, read_sheet
+from cairnops.telemetry.source import files_of
 from cairnops.workspace import Workspace
 
 #: From here on a database engine reads an export of lines; below it plain Python is quicker.
@@ -169,7 +170,13 @@ def _is_parquet(path: str) -> bool:
 def _paths(against: Sequence[str | Path]) -> Iterator[str]:
     for given in map(str, against):
         path = Path(given)
-        if not path.is_dir() or _is_parquet(given):
+        if not path.is_dir():
+            found = files_of(given)
+            # A pattern of Parquet files is one log.
+            parquet = all(map(_is_parquet, map(str, found)))
+            yield from [given] if parquet else map(str, found)
+            continue
+        if _is_parquet(given):
             yield given
             continue
         inside = sorted(p for p in path.iterdir() if p.name.endswith(_ENDINGS) and p.is_file())

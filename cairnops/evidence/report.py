@@ -41,6 +41,7 @@ from cairnops.policy_file import Override, PolicyInForce
 from cairnops.settings import Settings
 from cairnops.store.baselines import SqlBaselines
 from cairnops.telemetry.reader import read_lines
+from cairnops.telemetry.source import files_of
 from cairnops.workspace import Workspace, now
 
 #: What lies beside exports in a folder and is none.
@@ -148,7 +149,10 @@ def summaries(paths: Iterable[Path], policy: Policy) -> list[dict[str, Any]]:
         InputError: for a file that cannot be opened.
     """
     out = []
-    every = (sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path] for path in paths)
+    every = (
+        sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else files_of(path)
+        for path in paths
+    )
     for path in (p for some in every for p in some if not (p.suffix in _NEVER and len(some) > 1)):
         first = next((line.record for line in read_lines(path) if line.record is not None), None)
         if first is not None and inputs.shape_of(first) == "sync event":

@@ -161,18 +161,13 @@ class Rows:
 
 
 def _tokens(tokens: Mapping[str, object]) -> str:
-    """A list of values is as many tokens of one name."""
-    pairs = (
-        (name, one)
-        for name, value in tokens.items()
-        for one in (value if isinstance(value, list) else [value])
-    )
-    return html.escape(" ".join(f"{name}={word(value)}" for name, value in pairs))
+    return html.escape(" ".join(f"{name}={one}" for name, value in tokens.items() for one in words(value)))
 
 
-def word(value: object) -> str:
-    """What a row is found by, as it stands in an anchor."""
-    return ("yes" if value else "no") if isinstance(value, bool) else token(str(value))
+def words(value: object) -> list[str]:
+    """What a row is found by, as it stands in an anchor; a list is found by each of its values."""
+    given = value if isinstance(value, list) else [value]
+    return [("yes" if one else "no") if isinstance(one, bool) else token(str(one)) for one in given]
 
 
 class Links:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 #: Longest quotation, in characters.
 CAP = 200
 
-#: The shortest secret and the shortest number of a card that the patterns know, in characters.
-_SECRET, _NUMBER = 11, 15
+#: The shortest secret and the shortest number of a telephone or a card that the patterns know, in characters.
+_SECRET, _NUMBER = 11, 12
 
 
 @functools.cache
@@ -17,7 +17,8 @@ def _patterns() -> tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], 
     # Keys under which customers' words and people's names travel; their values are replaced by a length.
     words_of_people = re.compile(
         r'("(?:text|body|content|note|notes|name|customer|customerName|customer_name|replyBody|finalText'
-        r'|suggestedText|suggestedReply|selectedReply|rationale|why)"\s*:\s*)"((?:[^"\\]|\\.)*)"?',
+        r"|suggestedText|suggestedReply|selectedReply|rationale|why|subject|question|address|phone|phone_?number"
+        r'|(?:first|last|full)_?name)"\s*:\s*)"((?:[^"\\]|\\.)*)"?',
         re.IGNORECASE,
     )
     secret_field = re.compile(
@@ -31,6 +32,10 @@ def _patterns() -> tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], 
     # An id, not a secret: reconciliation needs it.
     uuid = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
     long_number = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){14,18}(?!\w|\.\d)")
+    # With a country's code, or in the groups of three, three and four.
+    telephone = re.compile(
+        r"(?<![\w.+-])(?:\+\d(?:[ ()./-]{0,2}\d){6,14}|\(?\d{3}\)?[ -]\d{3}[ -]\d{4})(?![\w-])"
+    )
     # C0, DEL, C1, zero-width and bidirectional controls: a terminal or a reviewer's eye obeys them.
     controls = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
     return (
@@ -40,6 +45,7 @@ def _patterns() -> tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], 
         (known_secret, "[secret]"),
         (long_token, lambda m: m[0] if uuid.fullmatch(m[0]) else "[token]"),
         (long_number, "[number]"),
+        (telephone, "[phone]"),
         (controls, lambda m: f"\\u{ord(m[0]):04x}"),
     )
 

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from cairnops.telemetry import document
 from cairnops.telemetry.jsontext import NonFinite, parse, parse_first
+from cairnops.telemetry.preview import preview
 from cairnops.telemetry.source import Source, as_text
 
 #: Why something is not a record, as a sentence. The keys are what reports count by.
@@ -24,7 +25,8 @@ REJECTS = {
     "scalar": "a single JSON value, not an object",
     "array-element": "an array element that is not an object",
     "empty-array": "an array with nothing in it",
-    "error-body": "an error message of the database's web interface, not a row",
+    "error-body": "an error message, not a row",
+    "envelope": "an object around the rows, not a row",
     "trailing-text": "something left over after an object",
     "too-deep": "JSON nested too deeply",
     "compressed-data": "the compressed data ends early or is damaged",
@@ -44,6 +46,24 @@ REPAIRS = {
 _REJECTED = 200
 _ERROR_CODE = r"PGRST\d+|[0-9A-Z]{5}"
 _ERROR_KEYS = {"code", "message", "details", "hint"}
+#: How an answer begins that holds its rows inside: `{"data":[{`, `{"data":{"meta":{…},"payload":[{`.
+_PLAIN = r'"\w+"\s*:\s*(?:"[^"]*"|[\w.+-]+|\{[^{}]*\})\s*,\s*'
+_ENVELOPE = re.compile(
+    r"\s*\{\s*(?:" + _PLAIN + r')*"(data|payload|rows|records|items|results|value)"\s*:\s*'
+    r"(?:\{\s*(?:" + _PLAIN + r')*"(payload|rows|records|items|results)"\s*:\s*)?\[\s*\{'
+)
+_ENVELOPED = (
+    "The rows lie inside another object, and none of them was read."
+    " Take them out: jq -c '.{names}[]' FILE > ROWS.ndjson."
+)
+_IDS = {"decisionId", "decision_id", "id", "uid"}
+#: No error message is longer, in characters.
+_ALONE = 8192
+#: What else stands in the error bodies of web interfaces.
+_OF_AN_ERROR = {
+    "error", "errors", "error_code", "error_description", "errorCode", "msg", "detail", "status", "statusCode", "path",
+    "timestamp", "requestId", "request_id",
+}  # fmt: skip
 _HTML = r"(?i)\s*<(?:!doctype\s+html|html|head|body|\?xml)\b"
 
 
@@ -83,8 +103,8 @@ class Export:
     sha256: str = ""
     #: Bytes on disk, compressed if it is.
     size: int = 0
-    #: ndjson, json_array, json_object, json_sequence, empty, postgrest_error, scalars, html,
-    #: text_banner, binary, or parquet; see `is_data`.
+    #: ndjson, json_array, json_object, json_sequence, empty, postgrest_error, error_body, envelope, scalars,
+    #: html, text_banner, binary, or parquet; see `is_data`.
     kind: str = "empty"
     #: `gzip`, `zstd`, `tar`, `gzip+tar`, or empty.
     compression: str = ""
@@ -146,7 +166,9 @@ class Reading:
             export.path = source.name
             export.compression, export.encoding, export.bom = source.compression, source.encoding, source.bom
             head = source.head
-            if document.spans_lines(head):
+            if alone(head):
+                yield from book.alone(list(source.texts()))
+            elif document.spans_lines(head):
                 yield from book.document(source)
             else:
                 yield from book.lines(source)
@@ -210,8 +232,26 @@ class Book:
         self._scalars: list[object] = []
         self._error_body: dict[str, Any] | None = None
         self._mode = "lines"
+        #: Kind and diagnosis of a file that is one object and no row.
+        self._alone: tuple[str, str] | None = None
         #: Some lines without a record that were met, and what is wrong with them.
         self._rejected: dict[str, list[_Part]] = {}
+
+    def alone(self, texts: list[tuple[int, str, tuple[str, ...]]]) -> Iterator[Line]:
+        """A file that begins as one object that is no row, unless more follows than was looked at."""
+        export, text = self._export, "\n".join(text for _, text, _ in texts)
+        self._alone = alone(text)
+        if not self._alone:
+            for export.lines, line, repairs in texts:
+                yield from self._text(export.lines, line, repairs)
+            return
+        filled = [number for number, line, _ in texts if line.strip()]
+        export.lines, export.reject_lines = len(texts), len(filled)
+        export.blank = export.lines - export.reject_lines
+        self._ordinal = 1
+        problem = self._alone[0].replace("_", "-")
+        part = _Part(problem=problem, detail=REJECTS[problem])
+        yield self._line(part, filled[0], text.strip(), (), 0)
 
     def lines(self, source: Source) -> Iterator[Line]:
         export = self._export
@@ -350,6 +390,8 @@ class Book:
     def _verdict(self, head: str) -> tuple[str, str]:
         export = self._export
         reasons = export.reasons
+        if self._alone:
+            return self._alone
         if export.records:
             only_an_array = self._ordinal == 1 and export.repairs["array"] and self._mode == "lines"
             return ("json_array" if only_an_array else _SHAPES[self._mode]), ""
@@ -481,6 +523,57 @@ def _said(error: ValueError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f": {error.msg.removesuffix(' at')} at character {error.pos + 1}"
     return f": {error}"
+
+
+def error_in(value: object) -> str:
+    """What an answer that holds nothing but an error says went wrong; empty for anything else.
+
+    One such object among rows may be a row (an event that failed): ask only about what stands alone.
+    """
+    if not isinstance(value, dict) or not value.keys() <= _ERROR_KEYS | _OF_AN_ERROR:
+        return ""
+    if _is_error_body(value):
+        return preview(str(value["message"])).rstrip(".")
+    # A word there is the outcome of an event, a number what the server answered.
+    if not isinstance(value.get("status", 0), int):
+        return ""
+    told = next(
+        (value[key] for key in ("error", "errors", "msg", "detail", "message") if value.get(key)), None
+    )
+    answered = str(value.get("status") or value.get("statusCode") or "")
+    # A message alone may be anything.
+    if told is None or (told is value.get("message") and not re.fullmatch("[45]\\d\\d", answered)):
+        return ""
+    while isinstance(told, list | dict) and told:
+        told = (told.get("message") or next(iter(told.values()))) if isinstance(told, dict) else told[0]
+    more = value.get("error_description") or (value.get("message") if told is value.get("error") else "")
+    return preview(f"{told}{f', {more}' if isinstance(more, str) and more else ''}").rstrip(".")
+
+
+def alone(text: str) -> tuple[str, str] | None:
+    """Kind and diagnosis, where a file is one object that is no row: an error, or the rows' envelope; else None."""
+    around = _ENVELOPE.match(text)
+    if not around and (len(text) > _ALONE or not text.lstrip().startswith(("{", "["))):
+        return None
+    if around and "\n" in text.strip() and not document.spans_lines(text[:_ALONE]):
+        return None
+    try:
+        value = parse(text, non_finite_as_null=True)
+    except (ValueError, RecursionError):
+        # Of a long one only the beginning may have been looked at yet.
+        value = {}
+    only = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if not isinstance(only, dict) or _is_error_body(only):
+        return None
+    if around:
+        names = ".".join(name for name in around.groups() if name)
+        return None if only.keys() & _IDS else ("envelope", _ENVELOPED.format(names=names))
+    failed = error_in(only)
+    return (
+        ("error_body", f"The source answered with an error: {failed}. There are no rows in it.")
+        if failed
+        else None
+    )
 
 
 def _is_error_body(value: dict[str, Any]) -> bool:

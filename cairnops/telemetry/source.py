@@ -187,6 +187,22 @@ class Source:
         return data
 
 
+def files_of(given: str | Path) -> list[Path]:
+    """The files behind a pattern in quotes, sorted; what is no pattern, or exists as it is written, stays as given.
+
+    Raises:
+        InputError: for a pattern that matches no file.
+    """
+    path = Path(given)
+    if path.exists() or not set(str(given)) & set("*?["):
+        return [path]
+    anchor = Path(path.anchor) if path.anchor else Path()
+    found = sorted(p for p in anchor.glob(str(path.relative_to(path.anchor))) if p.is_file())
+    if not found:
+        raise InputError(f"Nothing matches {given}.", hint="Check the folder and the pattern.")
+    return found
+
+
 def as_text(raw: bytes) -> tuple[str, tuple[str, ...]]:
     """Bytes as text, and `("invalid-utf8",)` if some had to be replaced."""
     try:

@@ -93,6 +93,13 @@ def test_every_figure_of_the_overview_leads_to_as_many_rows_as_it_counts(figures
         assert len(found.table.rows) == int(figure.hint.partition(" ")[0].replace(",", "")), figure
 
 
+def test_a_row_is_found_by_each_of_several_words(figures: Figures) -> None:
+    (once,) = [c for c in figures.practice["confusion"] if c["code"] == "refund.above_tier"]
+    for word, count in (("raised", once["fired"]), ("silent", once["silentRight"] + once["silentWrong"])):
+        found = view.behind(figures, f"#runs?{word}=refund.above_tier&answer=right|acceptable|wrong")
+        assert found is not None and len(found.table.rows) == count > 0
+
+
 def test_a_chart_for_the_screen_has_only_the_theme_s_colours_and_leads_nowhere_by_itself(
     figures: Figures,
 ) -> None:

@@ -128,6 +128,7 @@ def test_evidence_is_looked_at(cli: Cli, played: Path, artifacts: Path, tmp_path
     (tmp_path / "shot.png").write_bytes(b"\x89PNG\r\n\x1a\n rest")
     (tmp_path / "page.png").write_text("<!DOCTYPE html><html>404</html>")
     (tmp_path / "error.ndjson").write_text('"42703"\nnull\nnull\n"column who does not exist"\n')
+    (tmp_path / "failed.json").write_text('{"code":"PGRST205","message":"no table for decision 102"}')
     (tmp_path / "run.log").write_text("decision 1022 was saved\n")
     (tmp_path / "rows.ndjson").write_bytes(events.read_bytes())
     (tmp_path / "shots").mkdir()
@@ -139,7 +140,8 @@ def test_evidence_is_looked_at(cli: Cli, played: Path, artifacts: Path, tmp_path
     sha = hashlib.sha256(events.read_bytes()).hexdigest()
     rows = {
         "shot.png": "", "gone.png": "evidence_missing", "page.png": "evidence_mismatch",
-        "error.ndjson": "evidence_mismatch", "run.log": "evidence_mismatch", "rows.ndjson": "",
+        "error.ndjson": "evidence_mismatch", "failed.json": "evidence_mismatch",
+        "run.log": "evidence_mismatch", "rows.ndjson": "",
         f"rows.ndjson sha256:{sha}": "", f"rows.ndjson sha256:{'0' * 64}": "evidence_mismatch",
         "shots/": "evidence_mismatch", "../secret.txt": "evidence_mismatch", "linked.png": "evidence_missing",
     }  # fmt: skip
@@ -151,6 +153,15 @@ def test_evidence_is_looked_at(cli: Cli, played: Path, artifacts: Path, tmp_path
         f["line"]: f["code"] for f in json.loads(done.out)["findings"] if f["code"].startswith("evidence")
     }
     assert found == {n: code for n, code in enumerate(rows.values(), 3) if code}
+
+
+def test_a_pattern_in_quotes_stands_for_its_exports(cli: Cli, artifacts: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "w.csv"
+    sheet.write_text("Decision,Note\n102,\n104,\n")
+    named = cli("reconcile", sheet, *(x for p in exports(artifacts) for x in ("--against", p)), "--json")
+    found = cli("reconcile", sheet, "--against", artifacts / "decision_*.ndjson", "--json")
+    assert (found.code, json.loads(found.out)) == (named.code, json.loads(named.out))
+    assert cli("reconcile", sheet, "--against", artifacts / "*.jsonl").code == 2
 
 
 def test_latest_is_not_taken_at_its_word(cli: Cli, artifacts: Path, tmp_path: Path) -> None:

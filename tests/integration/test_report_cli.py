@@ -44,6 +44,14 @@ def test_a_bundle_gives_the_figures_of_the_workspace(
 
 
 @pytest.mark.parametrize("report", ["sla", "latency", "practice", "conversations"])
+def test_a_pattern_in_quotes_stands_for_its_files(report: str, cli: Any, bundle: Path) -> None:
+    named = cli("report", report, *sorted(bundle.iterdir()), "--json")
+    assert cli("report", report, bundle / "*.ndjson", "--json").out == named.out
+    done = cli("report", report, bundle / "*.csv", "--json")
+    assert (done.code, "Nothing matches" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("report", ["sla", "latency", "practice", "conversations"])
 def test_the_order_of_the_files_does_not_matter(report: str, cli: Any, bundle: Path) -> None:
     files = sorted(bundle.iterdir())
     assert cli("report", report, *files, "--json").out == cli("report", report, *files[::-1], "--json").out

@@ -403,6 +403,14 @@ def test_a_large_file_needs_no_database_if_its_rows_are_written_alike(tmp_path, 
     assert figures(path, "auto") == figures(path, "python")
 
 
+def test_an_error_that_stands_alone_is_left_to_the_careful_reader(tmp_path):
+    path = tmp_path / "e.ndjson"
+    path.write_text('{"error":"Unauthorized"}\n', encoding="utf-8")
+    assert by_engine(path, piece=1 << 20, whole=1 << 20) is None
+    path.write_text('{"error":"Unauthorized"}\n{"decisionId":1,"status":"OK"}\n', encoding="utf-8")
+    assert agree(path)
+
+
 def test_the_engine_keeps_the_order_of_the_lines(tmp_path):
     path = tmp_path / "e.ndjson"
     synthetic.make(path, rows=300_000, seed=2)

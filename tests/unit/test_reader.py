@@ -181,6 +181,46 @@ def test_what_each_line_holds(data, expected):
             "without a code: No API key",
             id="gateway-error",
         ),
+        pytest.param(b'{"error":"Unauthorized"}', "error_body", "an error: Unauthorized.", id="a-word"),
+        pytest.param(
+            b'{"error":{"code":"rate_limited","message":"slow down"}}',
+            "error_body",
+            "slow down.",
+            id="nested-error",
+        ),
+        pytest.param(
+            b'{\n "statusCode": "404",\n "error": "not_found",\n "message": "No such bucket"\n}\n',
+            "error_body",
+            "not_found, No such bucket.",
+            id="error-over-lines",
+        ),
+        pytest.param(b'{"errors":["You need to sign in."]}', "error_body", "sign in.", id="help-desk-error"),
+        pytest.param(b'{"code":401,"msg":"bad token ey"}', "error_body", "bad token ey.", id="sign-in-error"),
+        pytest.param(
+            b'[{"detail":"Not authenticated"}]', "error_body", "Not authenticated.", id="in-an-array"
+        ),
+        pytest.param(
+            b'{"data":[{"id":1},{"id":2}],"count":2}', "envelope", "jq -c '.data[]' FILE", id="envelope"
+        ),
+        pytest.param(
+            b'{\n "success": true,\n "data": {"meta": {"all": 2}, "payload": [\n  {"id": 1}\n ]}\n}\n',
+            "envelope",
+            ".data.payload[]",
+            id="envelope-in-an-envelope",
+        ),
+        pytest.param(
+            b'{"rows":[' + b",".join([b'{"id":1,"status":"OK"}'] * 9000) + b"]}",
+            "envelope",
+            "none of them was read",
+            id="envelope-longer-than-what-is-looked-at",
+        ),
+        pytest.param(b'{"decisionId":1,"items":[{"sku":"a"}]}', "ndjson", "", id="a-row-with-items"),
+        pytest.param(b'{"items":[{"a":1}]}\n{"items":[{"a":2}]}\n', "ndjson", "", id="rows-of-items"),
+        pytest.param(b'{"status":"FAILED","error":"boom"}', "ndjson", "", id="an-event-that-failed"),
+        pytest.param(b'{"id":7,"error":"boom"}', "ndjson", "", id="a-row-with-an-id-that-failed"),
+        pytest.param(b'{"error":"a"}\n{"error":"b"}\n', "ndjson", "", id="two-rows-that-failed"),
+        pytest.param(b'{"message":"No","statusCode":404}', "error_body", "an error: No.", id="by-its-number"),
+        pytest.param(b'{"message":"all well","status":200}', "ndjson", "", id="no-error-at-all"),
         pytest.param(b'"just a string"\n5\n', "scalars", "single JSON values", id="scalars"),
         pytest.param(b"<!DOCTYPE html>\n<html></html>\n", "html", "web page", id="html"),
         pytest.param(b"\n  <html>\n", "html", "web page", id="html-after-a-blank-line"),
@@ -440,6 +480,18 @@ def test_the_sample_is_the_file_the_legacy_kits_cite():
             id="a-uuid-stays",
         ),
         pytest.param("card 4111 1111 1111 1111.", "card [number].", id="card-number"),
+        pytest.param("call +1 555 123 4567 now", "call [phone] now", id="phone"),
+        pytest.param("+49 (0)30/901820-0", "[phone]", id="phone-as-abroad"),
+        pytest.param("555 123 4567", "[phone]", id="phone-alone"),
+        pytest.param("(555) 123-4567", "[phone]", id="phone-in-brackets"),
+        pytest.param("2025-10-10 14:05:00+00", "2025-10-10 14:05:00+00", id="no-phone-but-a-time"),
+        pytest.param(
+            "2025-10-10T14:05:00.123+0545", "2025-10-10T14:05:00.123+0545", id="no-phone-but-a-zone"
+        ),
+        pytest.param(
+            "durationMs 1500.55 of 241.12", "durationMs 1500.55 of 241.12", id="no-phone-but-figures"
+        ),
+        pytest.param('{"first_name":"Alex"', '{"first_name":"[text, 4 characters]"', id="a-first-name"),
         pytest.param("at 1760019600000", "at 1760019600000", id="a-time-stays"),
         pytest.param(
             '{"text":"I want my \\"money\\" back","id":1}',

@@ -333,10 +333,9 @@ def behind(f: Figures, href: str) -> Behind | None:
 
 
 def _fits(clauses: Sequence[tuple[str, str, str]], tokens: Mapping[str, object], anchor: str) -> bool:
-    have = {key: report_rows.word(value) for key, value in tokens.items()} | {
-        "at": anchor.removeprefix("span-")
-    }
-    return all(have.get(key) in value.split("|") for key, _, value in clauses)
+    have = {key: report_rows.words(value) for key, value in tokens.items()}
+    have["at"] = [anchor.removeprefix("span-")]
+    return all(set(have.get(key, ())) & set(value.split("|")) for key, _, value in clauses)
 
 
 def _spaced(key: str) -> str:

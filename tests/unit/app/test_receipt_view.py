@@ -51,6 +51,39 @@ def test_what_is_held_is_not_on_its_way() -> None:
     assert not shown.retry
 
 
+def ended(status: str, code: str = "", attempt: int = 3) -> dict[str, Any]:
+    return {"final": {"status": status, "attempt": attempt, "error_code": code}}
+
+
+@pytest.mark.parametrize(
+    ("effects", "retried", "retry", "reliability"),
+    [
+        pytest.param([effect(**ended("TIMEOUT", "ETIMEDOUT"))], False, True, "", id="once more, by hand"),
+        pytest.param(
+            [effect(**ended("TIMEOUT", "ETIMEDOUT"))], True, False, "reply 01reply: TIMEOUT ETIMEDOUT",
+            id="a second time: not again, but to the on-call",
+        ),
+        pytest.param(
+            [effect(**ended("UNKNOWN"))], False, False, "reply 01reply: UNKNOWN", id="nobody knows: never again"
+        ),
+        pytest.param(
+            [effect(**ended("SUCCESS", attempt=1)), effect("note", **ended("FAILED", "422"))], False, False,
+            "note 01note: FAILED 422", id="only the note: the reply must not go twice",
+        ),
+        pytest.param([effect(**ended("SUCCESS", attempt=2))], True, False, "", id="the retry arrived"),
+    ],
+)  # fmt: skip
+def test_after_a_failure_one_retry_and_then_the_on_call(
+    effects: list[Any], retried: bool, retry: bool, reliability: str
+) -> None:
+    shown = receipt(DECISION, effects, "Alex", retried=retried)
+    told = f"Tell the reliability on-call: decision 101, {reliability}." if reliability else ""
+    assert (shown.retry, shown.reliability) == (retry, told)
+    if shown.standing == "failed":
+        lost = next(e["final"] for e in effects if e["final"]["status"] != "SUCCESS")
+        assert f"at attempt {lost['attempt']}" in shown.sentence and lost["error_code"] in shown.sentence
+
+
 def test_the_queue_says_so_too() -> None:
     assert decided_words("chatwoot.approve_send", "parked") == "saved, waits for a person"
     assert decided_words("chatwoot.approve_send", "open") == "saved, not yet sent"
