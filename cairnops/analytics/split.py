@@ -7,6 +7,8 @@ an object with exactly these keys. And all fields with their commas are all the 
 is not taken. What is not taken is handed back by number, for the careful reader to judge.
 """
 
+import io
+import itertools
 import json
 import math
 import re
@@ -218,8 +220,9 @@ class Taken:
         """(line from 0, bytes) of the first lines of some groups, rising."""
         rows = self._good.lazy().filter(pl.col("key").is_in(keys)).select("row").head(limit).collect()
         wanted = rows["row"].to_list()
-        lines = self._data.split(b"\n", wanted[-1] + 1) if wanted else []
-        return [(row, lines[row]) for row in wanted]
+        # Only as many lines as are needed: to cut the piece in two would copy it.
+        lines = list(itertools.islice(io.BytesIO(self._data), wanted[-1] + 1)) if wanted else []
+        return [(row, lines[row].removesuffix(b"\n")) for row in wanted]
 
     @property
     def spent(self) -> pl.Series:
