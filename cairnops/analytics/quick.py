@@ -218,7 +218,7 @@ class Counting:
             self._settle()
 
     def _settle(self) -> None:
-        counts = pl.DataFrame({"d": pl.concat(self._spent)}).group_by("d").agg(pl.len().cast(pl.Int64))
+        counts = pl.concat(self._spent).alias("d").value_counts(name="len").cast({"len": pl.Int64})
         self._counted = pl.concat([self._counted, counts]).group_by("d").agg(pl.col("len").sum())
         self._spent = []
 

@@ -7,6 +7,8 @@ an object with exactly these keys. And all fields with their commas are all the 
 is not taken. What is not taken is handed back by number, for the careful reader to judge.
 """
 
+import io
+import itertools
 import json
 import math
 import re
@@ -205,17 +207,22 @@ class Taken:
 
     def window(self) -> tuple[int, int] | None:
         """The first and the last time of the lines taken, milliseconds since 1970 UTC; None where there is none."""
-        if not self.taken or not self.split.time:
+        told = [(group.hour, group.key % self._sizes[-1]) for group in self.groups if group.hour is not None]
+        if not told:
             return None
-        low, high = (self.split.time_of(text) for text in (self._good["t"].min(), self._good["t"].max()))
+        hour = self._good["hour"].to_physical()
+        # Of the first hour and of the last one alone: most lines are of neither.
+        ends = self._good["t"].filter((hour == min(told)[1]) | (hour == max(told)[1]))
+        low, high = (self.split.time_of(text) for text in (ends.min(), ends.max()))
         return (low, high) if low is not None and high is not None else None
 
     def first_of(self, keys: list[int], limit: int) -> list[tuple[int, bytes]]:
         """(line from 0, bytes) of the first lines of some groups, rising."""
         rows = self._good.lazy().filter(pl.col("key").is_in(keys)).select("row").head(limit).collect()
         wanted = rows["row"].to_list()
-        lines = self._data.split(b"\n", wanted[-1] + 1) if wanted else []
-        return [(row, lines[row]) for row in wanted]
+        # Only as many lines as are needed: to cut the piece in two would copy it.
+        lines = list(itertools.islice(io.BytesIO(self._data), wanted[-1] + 1)) if wanted else []
+        return [(row, lines[row].removesuffix(b"\n")) for row in wanted]
 
     @property
     def spent(self) -> pl.Series:
@@ -365,7 +372,7 @@ class Split:
         """
         try:
             # Numbered afterwards: numbering while reading takes as long as a column.
-            frame = self._lines(data).collect(engine="in-memory").with_row_index("row")
+            frame = self._lines(data).collect().with_row_index("row")
             return self._timed(frame)
         except pl.exceptions.PolarsError as error:
             if self._encoding == "utf8-lossy":

@@ -267,22 +267,22 @@ class Book:
             export.blank += 1
             return
         self._ordinal += 1
-        broken: ValueError | None = None
-        if not repairs and text[0] == "{":
-            try:
-                record = parse(text)
-            except (ValueError, RecursionError) as error:
-                # With its traceback it would hold this frame, and the frame it.
-                broken = error.with_traceback(None) if isinstance(error, json.JSONDecodeError) else None
-            else:
-                if record and not _is_error_body(record):
-                    export.record_lines += 1
-                    export.records += 1
-                    yield Line(number=number, ordinal=self._ordinal, raw=text, record=record)
-                    return
         # The same banner, the same `null` may stand there a thousand times.
-        parts = self._rejected.get(text)
+        parts = self._rejected.get(text) if self._rejected else None
         if parts is None:
+            broken: ValueError | None = None
+            if not repairs and text[0] == "{":
+                try:
+                    record = parse(text)
+                except (ValueError, RecursionError) as error:
+                    # With its traceback it would hold this frame, and the frame it.
+                    broken = error.with_traceback(None) if isinstance(error, json.JSONDecodeError) else None
+                else:
+                    if record and not _is_error_body(record):
+                        export.record_lines += 1
+                        export.records += 1
+                        yield Line(number=number, ordinal=self._ordinal, raw=text, record=record)
+                        return
             parts = _parts(text, broken)
             if len(self._rejected) < _REJECTED and len(text) < 1000 and all(p.record is None for p in parts):
                 self._rejected[text] = parts

@@ -210,6 +210,10 @@ def outside(folder: Path, rows: int, times: int, targets: str) -> None:
     cases = {
         "cairnops (library)": [sys.executable, "-c", code, str(path)],
         "cairnops summary (command)": [COMMAND, "summary", str(path), "--json"],
+        # What is left when a process does nothing else: nobody who scans with this engine comes below it.
+        "the bare scan as a process": [sys.executable, str(HERE / "peers.py"), "bare", str(path)],
+        "import polars, nothing else": [sys.executable, "-c", "import polars"],
+        "Python, nothing else": [sys.executable, "-c", "pass"],
         "Python loop": [sys.executable, str(HERE / "peers.py"), "loop", str(path)],
         "Python loop as a tool": [sys.executable, str(HERE / "peers.py"), "tool", str(path)],
     }
