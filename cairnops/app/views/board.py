@@ -351,7 +351,8 @@ def _line(event: Row, edited: Mapping[int, bool], names: Mapping[str, str]) -> _
             return (
                 "room",
                 "plain",
-                f"Seeded scenario {names.get(body.get('scenario', ''), '')}".rstrip(),
+                f"Seeded scenario {names.get(body['scenario'], body['scenario'])} "
+                + (f"for {words.person(body['operator'])}" if body.get("operator") else "as a shared copy"),
                 "",
                 (),
             )

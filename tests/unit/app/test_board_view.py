@@ -197,6 +197,14 @@ def test_figures_of_an_empty_room_say_so() -> None:
             event("worksheet.noted", outcome="question"), "capture", "info", "Noted: question", (), id="note"
         ),
         pytest.param(
+            event("scenario.seeded", scenario="a-late", operator="sam.roe@shop.example"),
+            "room", "plain", "Seeded scenario A for Sam Roe", (), id="seeded",
+        ),
+        pytest.param(
+            event("scenario.seeded", scenario="gone", operator=""),
+            "room", "plain", "Seeded scenario gone as a shared copy", (), id="seeded to all",
+        ),
+        pytest.param(
             event("session.agenda", "", title="", part=3), "room", "plain", "Agenda: the end", (), id="agenda"
         ),
     ],
