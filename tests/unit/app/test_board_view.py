@@ -178,6 +178,11 @@ def test_figures_of_an_empty_room_say_so() -> None:
             ("suggestion.wrong_name",), id="refusal",
         ),
         pytest.param(
+            event("action.refused", code="suggestion.ai_unavailable", action="approve_send"),
+            "refusal", "bad", "Refused to approve and send: AI is switched off: templates only",
+            ("suggestion.ai_unavailable",), id="a rule that begins with AI",
+        ),
+        pytest.param(
             event("action.refused", code="gone.rule", action="wink"),
             "refusal", "bad", "Refused to wink: gone.rule", ("gone.rule",), id="a rule nobody knows any more",
         ),
