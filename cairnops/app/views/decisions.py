@@ -349,7 +349,7 @@ def _text_said(r: Record) -> str:
     if not r["suggestion"]:
         return "Written by hand: nothing was suggested."
     if not r["edited"]:
-        return "Sent word for word as suggested."
+        return "Approved word for word as suggested."
     return f"Edited: {words.count(r['editDistance'], 'character')} changed (edit distance)."
 
 
