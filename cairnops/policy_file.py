@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -21,6 +21,26 @@ class PolicyInForce(NamedTuple):
     policy: Policy
     #: For every leaf that is not the profile's own: `policy.yaml` or the environment variable.
     set_by: dict[str, str]
+
+    def overrides(self) -> list["Override"]:
+        """Every value that is not the profile's, in the order of the policy's keys."""
+        base = policies.profile(self.policy.profile)
+        return [
+            Override(key=key, value=value, instead=theirs, by=self.set_by.get(key, ""))
+            for key, theirs, value in policies.diff(base, self.policy)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Override:
+    """One value of a policy that is not its profile's."""
+
+    key: str
+    value: object
+    #: What the profile says.
+    instead: object
+    #: As in `PolicyInForce.set_by`; empty when nobody knows.
+    by: str
 
 
 def load_policy(path: Path | None, settings: Settings) -> PolicyInForce:

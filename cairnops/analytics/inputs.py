@@ -22,7 +22,7 @@ from cairnops.domain.conversations import Conversation, Status
 from cairnops.domain.decisions import Decision, Scope
 from cairnops.domain.requests import FollowUp
 from cairnops.errors import InputError
-from cairnops.telemetry.preview import mask
+from cairnops.telemetry.preview import mask, preview
 from cairnops.telemetry.reader import read_lines
 
 #: How many rows that could not be used are shown; all of them are counted.
@@ -129,6 +129,14 @@ class Delivery:
     #: The outcome as written, upper case.
     status: str
     at: datetime | None
+    #: `success`, `failure` or `unknown`, as a summary counts it.
+    counted: str = "unknown"
+    #: What a failure is counted under there, people and secrets cut; empty for anything else.
+    cause: str = ""
+    #: As measured; None where the row does not say, or not readably.
+    duration_ms: float | None = None
+    #: Tries after the first.
+    retries: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -439,6 +447,10 @@ def _delivery(row: Mapping[str, Any]) -> Delivery:
         delivered=read.kind == "success",
         status=(read.status or read.kind).upper(),
         at=None if read.time is None else _EPOCH + timedelta(milliseconds=read.time),
+        counted=read.kind,
+        cause=preview(read.cause) if read.kind == "failure" else "",
+        duration_ms=read.duration,
+        retries=read.retries,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cairnops.analytics import rows
 from cairnops.analytics.columns import NAMES
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _KEY = "cairnops"
 #: Line and part in one number that sorts as they do.
 _PLACE = "(line * 1048576 + part)"
+#: Counts are kept in the file if they are no more rows than this; each takes some 15 bytes.
+_COUNTS_KEPT = 100_000
 _FACTS = ("outcome", "status", "scope", "error_code", "error_message", "retries", "attempt")
 
 
@@ -49,7 +51,8 @@ def convert(source: str | Path | Sequence[str | Path], folder: str | Path) -> li
     """Write each export as one Parquet file (zstd, sorted by time) under `folder`, whole or not at all.
 
     A file is named by its source and the first 12 digits of its SHA-256, so that doing it again gives
-    the same names. The account of the export and its first rejects travel in the file.
+    the same names. The account of the export, its first rejects and what a summary counts travel in
+    the file: who asks again waits for none of its rows.
 
     Raises:
         InputError: as `read_export`, for a file that is no export, or a folder that cannot be written.
@@ -75,11 +78,15 @@ def convert(source: str | Path | Sequence[str | Path], folder: str | Path) -> li
             target = folder / f"{_stem(path)}-{export.sha256[:12]}.parquet"
             temporary = target.with_name(f".{target.name}.tmp")
             account = {f.name: getattr(export, f.name) for f in fields(Export)} | {"samples": problems.sample}
+            counts = _counts(frame.duckdb())
+            if sum(map(len, counts.values())) <= _COUNTS_KEPT:
+                account["counts"] = counts
+            said = json.dumps(account, separators=(",", ":"))
             try:
                 frame.duckdb().execute(
                     "COPY (SELECT * EXCLUDE (source) FROM events ORDER BY occurred_at, line, part)"
                     f" TO {_text(str(temporary))}"
-                    f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_KEY}: {_text(json.dumps(account))}}})"
+                    f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_KEY}: {_text(said)}}})"
                 )
                 temporary.replace(target)
             finally:
@@ -101,7 +108,7 @@ def read(store: "Store", path: Path, index: int, problems: "Problems") -> Export
         store.connection.execute(
             f"INSERT INTO events SELECT {index}, {', '.join(NAMES[1:])} FROM read_parquet({_text(str(path))})"
         )
-        export, samples = stored
+        export, samples, _ = stored
         problems.total += export.rejects
         for reason, count in export.reasons.items():
             problems.reasons[reason] = problems.reasons.get(reason, 0) + count
@@ -117,51 +124,59 @@ def tally_parquet(path: Path, measures: MeasurePolicy) -> tuple[Tally, Export] |
     """
     from cairnops.analytics.engine import database
 
-    tally = Tally(measures)
     with _told(path), database() as connection:
         stored = _stored(connection, path)
         if stored is None:
             return None
-        connection.execute(f"CREATE VIEW events AS SELECT * FROM read_parquet({_text(str(path))})")
-        _count(connection, tally, measures.seconds_below_ten)
-    for sample in stored[1]:
+        export, samples, counts = stored
+        if counts is None or sum(count for *_, count, _ in counts["cells"]) != _height(connection, path):
+            connection.execute(f"CREATE VIEW events AS SELECT * FROM read_parquet({_text(str(path))})")
+            counts = _counts(connection)
+    tally = Tally(measures)
+    _count(counts, tally, measures.seconds_below_ten)
+    for sample in samples:
         tally.reject_sample(sample)
-    return tally, stored[0]
+    return tally, export
 
 
-def _count(con: "duckdb.DuckDBPyConnection", tally: Tally, seconds: bool) -> None:
-    cells = con.execute(
-        f"SELECT {', '.join(_FACTS)}, count(*), min({_PLACE}) FROM events GROUP BY ALL"
-    ).fetchall()
-    for *facts, count, place in cells:
-        tally.add_facts(divmod(place, 1 << 20), _row(facts), count)
+def _counts(con: "duckdb.DuckDBPyConnection") -> dict[str, Any]:
+    """Everything a summary is made of, as JSON has it: rows of facts, hours and durations with their counts."""
+    cells = f"SELECT {', '.join(_FACTS)}, count(*), min({_PLACE}) FROM events GROUP BY ALL"
     # Apart from the others: hours times combinations would be many more cells, and each costs as much as a row.
-    hours = con.execute(
+    hours = (
         "SELECT outcome, time_state, epoch_ms(h), n FROM (SELECT outcome, time_state,"
         " date_trunc('hour', occurred_at) AS h, count(*) AS n FROM events GROUP BY ALL)"
-    ).fetchall()
-    for kind, state, hour, count in hours:
+    )
+    window = "SELECT epoch_ms(min(occurred_at)), epoch_ms(max(occurred_at)) FROM events"
+    spent = "SELECT duration_state, duration_ms, count(*) FROM events GROUP BY ALL"
+    failures = (
+        f"SELECT {', '.join(_FACTS)}, line, part, duration_ms, epoch_ms(occurred_at), decision_id FROM events"
+        f" WHERE outcome = 'failure' ORDER BY line, part LIMIT {FAILURE_SAMPLES}"
+    )
+    asked = {"cells": cells, "hours": hours, "window": window, "spent": spent, "failures": failures}
+    return {name: con.execute(query).fetchall() for name, query in asked.items()}
+
+
+def _count(counts: dict[str, Any], tally: Tally, seconds: bool) -> None:
+    for *facts, count, place in counts["cells"]:
+        tally.add_facts(divmod(place, 1 << 20), _row(facts), count)
+    for kind, state, hour, count in counts["hours"]:
         if hour is None:
             tally.add_timeless(state, count)
             continue
         tally.add_hour(kind, hour, count)
         if state == "zoneless":
             tally.add_zoneless(count)
-    window = "SELECT epoch_ms(min(occurred_at)), epoch_ms(max(occurred_at)) FROM events"
-    ((start, end),) = con.execute(window).fetchall()
+    ((start, end),) = counts["window"]
     if start is not None:
         tally.add_window(start, end)
-    spent = con.execute("SELECT duration_ms, duration_state, count(*) FROM events GROUP BY ALL").fetchall()
+    spent = counts["spent"]
     if not seconds:
-        tally.add_durations({value: count for value, state, count in spent if state == "read"})
-        spent = [row for row in spent if row[1] != "read"]
-    for value, state, count in spent:
+        tally.add_durations({value: count for state, value, count in spent if state == "read"})
+        spent = [row for row in spent if row[0] != "read"]
+    for state, value, count in spent:
         tally.add_duration(_seconds(value, seconds), state, count)
-    failures = con.execute(
-        f"SELECT {', '.join(_FACTS)}, line, part, duration_ms, epoch_ms(occurred_at), decision_id FROM events"
-        f" WHERE outcome = 'failure' ORDER BY line, part LIMIT {FAILURE_SAMPLES}"
-    ).fetchall()
-    for *facts, line, part, duration, at, decision in failures:
+    for *facts, line, part, duration, at, decision in counts["failures"]:
         row = _row(facts)
         row = row._replace(time=at, decision_id=decision, duration=_seconds(duration, seconds))
         tally.sample((line, part), Line(number=line, ordinal=0, raw="", part=part), row)
@@ -191,8 +206,24 @@ def _told(path: Path) -> Iterator[None]:
         raise InputError(f"{path.name} cannot be read as Parquet: {said}", hint="Export it again.") from None
 
 
-def _stored(con: "duckdb.DuckDBPyConnection", path: Path) -> tuple[Export, list[dict[str, Any]]] | None:
-    """The account a file of ours carries, and its first rejects; None for a foreign file."""
+def _height(con: "duckdb.DuckDBPyConnection", path: Path) -> int:
+    """How many rows a file says it has, without looking at them."""
+    ((height,),) = con.execute(f"SELECT num_rows FROM parquet_file_metadata({_text(str(path))})").fetchall()
+    return int(height)
+
+
+class _Stored(NamedTuple):
+    """What a file of ours says of itself."""
+
+    export: Export
+    #: The first rejects.
+    samples: list[dict[str, Any]]
+    #: As `_counts` has them; None if they were too many, or the file is older than they are.
+    counts: dict[str, Any] | None
+
+
+def _stored(con: "duckdb.DuckDBPyConnection", path: Path) -> _Stored | None:
+    """The account a file carries; None for a foreign one."""
     found = con.execute(
         f"SELECT decode(value) FROM parquet_kv_metadata({_text(str(path))}) WHERE decode(key) = '{_KEY}'"
     ).fetchall()
@@ -202,7 +233,7 @@ def _stored(con: "duckdb.DuckDBPyConnection", path: Path) -> tuple[Export, list[
     known = {f.name for f in fields(Export)}
     given = {name: value for name, value in stored.items() if name in known}
     given["reasons"], given["repairs"] = Counter(given.get("reasons")), Counter(given.get("repairs"))
-    return Export(**given), stored["samples"]
+    return _Stored(Export(**given), stored["samples"], stored.get("counts"))
 
 
 def _foreign(store: "Store", path: Path, index: int) -> Export:

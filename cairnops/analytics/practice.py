@@ -389,6 +389,11 @@ def _patterns(made: Iterable[Decision], names: Mapping[str, str]) -> list[Patter
     ]
 
 
+def raised(case: Case, run: Run) -> set[str]:
+    """The guardrails that were raised on the case in the session of the run."""
+    return {v.code for a in case.acts if a.session == run.session for v in a.verdicts}
+
+
 def _confusion(cases: Iterable[Case]) -> list[Confusion]:
     counts: dict[str, Counter[tuple[bool, bool]]] = {g.rule.code: Counter() for g in GUARDRAILS}
     for case in cases:
@@ -396,9 +401,9 @@ def _confusion(cases: Iterable[Case]) -> list[Confusion]:
             if not run.answer:
                 continue
             right = run.answer != "wrong"
-            raised = {v.code for a in case.acts if a.session == run.session for v in a.verdicts}
+            spoke = raised(case, run)
             for code, count in counts.items():
-                count[code in raised, right] += 1
+                count[code in spoke, right] += 1
     rows = [
         Confusion(
             code=code,

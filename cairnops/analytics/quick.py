@@ -1,16 +1,17 @@
 """How a large export whose rows are written alike is counted: piece by piece, and most lines by the thousand."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
 from cairnops.analytics import rows
 from cairnops.analytics.keys import NotThisWay
 from cairnops.analytics.split import Codes, Split, Taken
-from cairnops.analytics.tally import FAILURE_SAMPLES, Tally
+from cairnops.analytics.tally import FAILURE_SAMPLES, Place, Tally
 from cairnops.domain.measures import MeasurePolicy
 from cairnops.telemetry.document import spans_lines
 from cairnops.telemetry.jsontext import parse
@@ -21,6 +22,9 @@ from cairnops.telemetry.source import Source
 PIECE = 16 * 1024 * 1024
 #: Durations kept as they come, before they are counted by value.
 _KEPT = 2_000_000
+#: From so many lines of a piece on that were not taken it is quicker to try them once more, put right.
+_WORTH_IT = 500
+_MARK = b"\xef\xbb\xbf"
 
 
 def tally_alike(path: Path, measures: MeasurePolicy, *, piece: int = PIECE) -> tuple[Tally, Export] | None:
@@ -80,6 +84,42 @@ def _blocks(source: Source, size: int) -> Iterator[tuple[bytes, bytes]]:
     yield b"", b""
 
 
+class Mended(NamedTuple):
+    """What a line holds if each of `rows` is an object; keys of `reader.REPAIRS` for each of them."""
+
+    rows: list[bytes]
+    repairs: tuple[str, ...]
+
+
+def mend(raw: bytes) -> Mended | None:
+    """Put a damaged line right by its looks: a mark or a comma too many, objects side by side or in an array.
+
+    An object ends where its last brace is and nowhere else. So where each of the rows turns out to be one, the
+    careful reader finds these in the line, and nothing else.
+    """
+    raw = raw.removesuffix(b"\n")
+    repairs: tuple[str, ...] = ()
+    if raw.startswith(_MARK):
+        raw, repairs = raw[len(_MARK) :], ("byte-order-mark",)
+    if raw.startswith(b"[{") and raw.endswith(b"}]"):
+        return Mended(_apart(raw[1:-1], b"},{"), (*repairs, "array"))
+    if not raw.startswith(b"{"):
+        return None
+    if raw.endswith(b"},"):
+        return Mended([raw[:-1]], (*repairs, "comma"))
+    parts = _apart(raw, b"}{")
+    if len(parts) > 1:
+        repairs = (*repairs, "concatenated")
+    return Mended(parts, repairs) if repairs else None
+
+
+def _apart(raw: bytes, between: bytes) -> list[bytes]:
+    """The objects between two braces, with both of them."""
+    first, *others = raw.split(between)
+    parts = [first, *(b"{" + part for part in others)]
+    return [part + b"}" for part in parts[:-1]] + parts[-1:]
+
+
 class Counting:
     """Counts pieces in the order of the file."""
 
@@ -94,26 +134,56 @@ class Counting:
 
     def take(self, taken: Taken) -> None:
         """Count one piece."""
-        for place, raw in taken.left():
+        left = taken.left()
+        if len(left) >= _WORTH_IT:
+            left = self._mended(taken.split, left)
+        for place, raw in left:
             for line in self.book.one(self._lines + place + 1, raw):
                 if line.record is None:
                     self._tally.reject(line)
                 else:
                     row = rows.read(line.record, seconds_below_ten=self._seconds)
                     self._tally.add((self._lines + place, line.part), line, row)
-        failing = self._groups(taken)
-        if failing and self._tally.wants_samples((self._lines, 0)):
-            for place, raw in taken.first_of(failing, FAILURE_SAMPLES):
-                line = Line(number=self._lines + place + 1, ordinal=0, raw="")
-                row = rows.read(parse(raw.decode()), seconds_below_ten=self._seconds)
-                self._tally.sample((self._lines + place, 0), line, row)
-        if window := taken.window():
-            self._tally.add_window(*window)
-        self._keep(taken)
+        self._count(taken, [])
         self.book.passed(lines=taken.lines, blank=0, records=taken.taken)
         self._lines += taken.lines
 
-    def _groups(self, taken: Taken) -> list[int]:
+    def _mended(self, split: Split, left: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+        """Count what is a row once it was put right; the lines of which that cannot be said."""
+        found = {place: mended for place, raw in left if (mended := mend(raw))}
+        while found:
+            places = [(place, part) for place, its in found.items() for part in range(len(its.rows))]
+            data = b"\n".join(row for its in found.values() for row in its.rows) + b"\n"
+            again = Taken(split, split.frame(data), data, least=0)
+            # The line of a row that was not taken is nothing for this way, with all that it holds.
+            amiss = {places[row][0] for row, _ in again.left()}
+            if not amiss:
+                self._count(again, places)
+                for its in found.values():
+                    self.book.mended(len(its.rows), its.repairs)
+                break
+            found = {place: its for place, its in found.items() if place not in amiss}
+        return [(place, raw) for place, raw in left if place not in found]
+
+    def _count(self, taken: Taken, places: list[Place]) -> None:
+        """Count rows; `places` says where each of them stands, if they are not the lines of a piece."""
+
+        def where(row: int) -> Place:
+            place, part = places[row] if places else (row, 0)
+            return self._lines + place, part
+
+        failing = self._groups(taken, where)
+        if failing and self._tally.wants_samples(where(0)):
+            for row, raw in taken.first_of(failing, FAILURE_SAMPLES):
+                place, part = where(row)
+                line = Line(number=place + 1, ordinal=0, raw="", part=part)
+                read = rows.read(parse(raw.decode()), seconds_below_ten=self._seconds)
+                self._tally.sample((place, part), line, read)
+        if window := taken.window():
+            self._tally.add_window(*window)
+        self._keep(taken)
+
+    def _groups(self, taken: Taken, where: Callable[[int], Place]) -> list[int]:
         """Count the groups; the keys of those that failed."""
         alike: dict[Codes, list[int]] = {}
         hours: Counter[tuple[rows.Class, int | None]] = Counter()
@@ -129,7 +199,7 @@ class Counting:
             if row.kind == "failure":
                 failing.append(group.key)
         for facts, (first, count) in alike.items():
-            self._tally.add_facts((self._lines + first, 0), self._rows[facts], count)
+            self._tally.add_facts(where(first), self._rows[facts], count)
         for (kind, hour), count in hours.items():
             if hour is None:
                 self._tally.add_timeless("missing", count)

@@ -180,5 +180,11 @@ def changed(_: str) -> None:
 
     case_steps.tell_delivered()
     # News can come together with a turn to another page, which must not be lost over it.
-    if not shell.whole_page_follows():
-        shell.refresh("page", "toasts" if case_form.stands() else "overlay")
+    if shell.whole_page_follows():
+        return
+    parts = ["page"]
+    if shell.shown() and not case_form.stands():
+        parts.append("overlay")
+    if shell.unheard():
+        parts.append("toasts")
+    shell.refresh(*parts)

@@ -1,11 +1,13 @@
 """What every page shares in one browser: who is there, the dialog, the toasts, and which part is drawn again."""
 
 import contextlib
+import functools
 import secrets
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import streamlit as st
+from streamlit.delta_generator_singletons import get_dg_singleton_instance
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from cairnops.app import components
@@ -20,6 +22,7 @@ from cairnops.errors import CairnError
 _TOASTS_KEPT = 20
 
 _DIALOGS: dict[str, Callable[..., None]] = {}
+_OPENERS: dict[str, Callable[[str], None]] = {}
 
 
 def room() -> Room:
@@ -27,10 +30,12 @@ def room() -> Room:
     return rooms.current()
 
 
-def begin(person: Actor) -> None:
-    """The start of every full run: who is there, and that nothing is on the page yet."""
+def begin(person: Actor, on_news: Callable[[str], None] | None = None) -> None:
+    """The start of every full run: who is there, what hears of news, and that nothing is on the page yet."""
     st.session_state["_me"] = person
+    st.session_state["_on_news"] = on_news
     st.session_state["_present"] = set()
+    st.session_state["_wanted"] = set()
     st.session_state["_whole"] = False
     st.session_state.setdefault("_tab", secrets.token_hex(16))
 
@@ -120,6 +125,33 @@ def dialog(kind: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return register
 
 
+@contextlib.contextmanager
+def modal(
+    title: str, *, width: Literal["small", "large"] = "small", on_dismiss: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """What is drawn inside stands in a dialog.
+
+    It is the dialog of `st.dialog` without the fragment that one puts into it: what is pressed in it belongs to the
+    overlay, so that one run does what was asked and draws what came of it.
+    """
+    box = get_dg_singleton_instance().event_dg._dialog(
+        title=title, width=width, on_dismiss=on_dismiss or dismiss
+    )
+    box.open()
+    with box:
+        yield
+
+
+def opener(kind: str) -> Callable[[Callable[[str], None]], Callable[[str], None]]:
+    """Register what opens one kind of thing, wherever in the page it is pressed (`cairnops-open` in the browser)."""
+
+    def register(opens: Callable[[str], None]) -> Callable[[str], None]:
+        _OPENERS[kind] = opens
+        return opens
+
+    return register
+
+
 def show(kind: str, **args: Any) -> None:
     """Put a dialog up; the overlay draws it until it is dismissed."""
     st.session_state["_modal"] = (kind, args)
@@ -136,30 +168,51 @@ def dismiss() -> None:
 
 
 def close() -> None:
-    """Take the dialog down; the last line of a callback.
-
-    Everything is drawn again: a keyed fragment that merely draws no dialog leaves the one before standing.
-    """
+    """Take the dialog down; the last line of a callback. The page follows as soon as that is seen."""
     dismiss()
-    refresh()
+    if not _everything_follows():
+        st.session_state["_due"] = st.session_state.get("_due", 0) + 1
+    refresh("overlay")
 
 
 @st.fragment(key="toasts")
 def toasts() -> None:
-    """What is said in passing. Drawn first: somebody waits for it, and pages take their time."""
+    """What is said in passing."""
     present("toasts")
-    components.toasts(st.session_state.get("_toasts", []))
+    said = st.session_state.get("_toasts", [])
+    st.session_state["_heard"] = said[-1]["seq"] if said else 0
+    components.toasts(said)
+
+
+def unheard() -> bool:
+    """Whether something was said in passing since the toasts were drawn."""
+    said = st.session_state.get("_toasts", [])
+    return bool(said) and said[-1]["seq"] > st.session_state.get("_heard", 0)
 
 
 @st.fragment(key="overlay")
 def overlay() -> None:
-    """The dialog, and what is said to screen readers."""
+    """What stands over the page: toasts, the dialog, what is said to screen readers.
+
+    Drawn before the page: somebody waits for it, and pages take their time.
+    """
     present("overlay")
+    toasts()
     if up := shown():
         kind, args = up
         _DIALOGS[kind](**args)
+    else:
+        # The one before stands until something else is drawn in its place.
+        get_dg_singleton_instance().event_dg.empty()
     text, number = st.session_state.get("_said", ("", 0))
-    components.announcer(text, number)
+    components.announcer(
+        text, number, due=st.session_state.get("_due", 0), opens=sorted(_OPENERS), on_open=_opened
+    )
+
+
+def _opened(kind: str, what: str) -> None:
+    if kind in _OPENERS:
+        _OPENERS[kind](what)
 
 
 # What is drawn again.
@@ -168,30 +221,58 @@ def overlay() -> None:
 def present(key: str) -> None:
     """Note that a keyed fragment is on the page; asking for one that is not is an error of Streamlit's."""
     st.session_state["_present"].add(key)
+    st.session_state["_wanted"].discard(key)
 
 
 def live(draw: Callable[[], None]) -> Callable[[], None]:
     """A page's part that is drawn again whenever something was committed anywhere."""
-    fragment = st.fragment(key="page")(draw)
 
+    @st.fragment(key="page")
+    @functools.wraps(draw)
     def drawn() -> None:
         present("page")
-        fragment()
+        if heard := st.session_state["_on_news"]:
+            components.news(room().version, heard)
+        draw()
 
     return drawn
 
 
 def refresh(*keys: str) -> None:
-    """Draw these parts again (`page`, `overlay`); the last line of a callback. Without keys, everything."""
-    if "overlay" in keys:
-        keys = ("toasts", *keys)
-    there = [key for key in dict.fromkeys(keys) if key in st.session_state["_present"]]
+    """Draw these parts again (`page`, `overlay`); the last line of a callback. Without keys, everything.
+
+    What the run that has called the callback draws anyway is not asked for: each run costs the browser a redraw.
+    """
+    if _everything_follows():
+        return
     # What cut off a page that was being drawn must not leave it half drawn.
     if not keys or not st.session_state.get("_whole"):
         st.session_state["_whole"] = False
         st.rerun()
-    if there:
-        st.rerun(there)
+    # One press may call several callbacks, and the last who asks decides for all.
+    wanted = st.session_state["_wanted"]
+    wanted |= st.session_state["_present"].intersection(keys)
+    if not wanted <= _follow():
+        st.rerun(sorted(wanted))
+
+
+def _follow() -> set[str]:
+    """The parts that are drawn after this callback without being asked for."""
+    context = get_script_run_ctx()
+    if context is None or not context.fragment_ids_this_run:
+        return set()
+    kept, run = context.fragment_storage, context.fragment_ids_this_run
+    return {
+        key
+        for key in st.session_state["_present"]
+        if all(one in run or kept.has_ancestor_in(one, run) for one in kept.resolve_target(key))
+    }
+
+
+def _everything_follows() -> bool:
+    """In a callback: whether the whole page is drawn after it."""
+    context = get_script_run_ctx()
+    return context is not None and not context.fragment_ids_this_run
 
 
 def whole_page_follows() -> bool:
@@ -202,7 +283,7 @@ def whole_page_follows() -> bool:
     context = get_script_run_ctx()
     if context is None:
         return False
-    return not context.fragment_ids_this_run or context.page_script_hash != st.session_state.get("_turned_to")
+    return _everything_follows() or context.page_script_hash != st.session_state.get("_turned_to")
 
 
 @contextlib.contextmanager

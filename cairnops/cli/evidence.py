@@ -60,9 +60,10 @@ def bundle(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a session's evidence as one BagIt bag: exports, checkpoint, gates, worksheet, results, feedback.
+    """Write a session's evidence as one BagIt bag: exports, checkpoint, gates, worksheet, results, report.
 
-    Whole or not at all. The same session gives the same files, to the last byte.
+    Whole or not at all. The same session gives the same files, to the last byte. A report.html beside the
+    session's artifacts is taken along in place of a fresh one.
 
     Example: cairnops evidence bundle cx-escalations --seal -o cx-escalations.zip
     """
@@ -74,7 +75,9 @@ def bundle(
         if seal:
             w.seal(actor(as_, w.settings), now())
         target = output or bundles.default_name(w, session)
-        made = bundles.write(w, session, target, at=now(), replace=replace)
+        made = bundles.write(
+            w, session, target, at=now(), replace=replace, page=lambda: bundles.report_of(w, session)
+        )
     data = {**codec.record(made), "kept": {**codec.record(made.kept), "path": str(made.kept.path)}}
 
     def tell() -> None:

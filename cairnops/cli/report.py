@@ -12,6 +12,7 @@ from cairnops.cli.common import JsonOption, SessionOption, WorkspaceOption, narr
 if TYPE_CHECKING:
     from cairnops.analytics.inputs import Material
     from cairnops.domain.policy import Policy
+    from cairnops.policy_file import PolicyInForce
 
 app = typer.Typer(
     help="Figures over decisions and conversations: SLA, latency, practice.", no_args_is_help=True
@@ -69,17 +70,17 @@ def sla(
     """
     from cairnops.analytics import sla as measures
 
-    chosen = chosen_policy(policy, workspace)
+    chosen = in_force(policy, workspace)
     material = gathered(exports, session, workspace)
     report = measures.measure(
         material.cases,
-        chosen,
+        chosen.policy,
         moment(at, material),
         decisions=material.decided,
         min_samples=min_samples,
         link=case_address(),
     )
-    data = {**report.to_dict(), "inputs": account(material)}
+    data = {**_with_overrides(report.to_dict(), chosen, min_samples), "inputs": account(material)}
     render.emit(data, as_json, lambda: report_text.tell_sla(data, by))
     if not material.cases:
         narrate(_NO_CONVERSATIONS)
@@ -104,14 +105,14 @@ def latency(
     from cairnops.analytics import latency as measures
     from cairnops.store.baselines import SqlBaselines
 
-    chosen = chosen_policy(policy, workspace)
+    chosen = in_force(policy, workspace)
     material = gathered(exports, session, workspace)
     by_hand = []
     if not exports or (_root(workspace) / "cairnops.db").exists():
         with opened(workspace) as w:
             by_hand = SqlBaselines(w.ledger.engine).standing()
-    report = measures.measure(material, chosen, moment(at, material), baselines=by_hand)
-    data = {**report.to_dict(), "inputs": account(material)}
+    report = measures.measure(material, chosen.policy, moment(at, material), baselines=by_hand)
+    data = {**_with_overrides(report.to_dict(), chosen), "inputs": account(material)}
     render.emit(data, as_json, lambda: report_text.tell_latency(data))
     _leave(report.exit_code)
 
@@ -137,10 +138,12 @@ def practice(
     from cairnops.analytics import practice as measures
 
     edges = _band(band)
-    chosen = chosen_policy(policy, workspace)
+    chosen = in_force(policy, workspace)
     material = gathered(exports, session, workspace)
-    report = measures.measure(material.decided, material.cases, chosen, band=edges, min_samples=min_samples)
-    data = {**report.to_dict(), "inputs": account(material)}
+    report = measures.measure(
+        material.decided, material.cases, chosen.policy, band=edges, min_samples=min_samples
+    )
+    data = {**_with_overrides(report.to_dict(), chosen, min_samples), "inputs": account(material)}
     render.emit(data, as_json, lambda: report_text.tell_practice(data))
     if not material.cases:
         narrate(_NO_CONVERSATIONS)
@@ -213,21 +216,49 @@ def chosen_policy(given: str, workspace: Path | None) -> "Policy":
     Raises:
         PolicyError: for what is neither a profile nor a file that can be used.
     """
+    return in_force(given, workspace).policy
+
+
+def in_force(given: str, workspace: Path | None) -> "PolicyInForce":
+    """The same, with who set which of its values.
+
+    Raises:
+        PolicyError: as `chosen_policy`.
+    """
     from cairnops.domain import policy as policies
     from cairnops.errors import PolicyError
-    from cairnops.policy_file import load_policy
+    from cairnops.policy_file import PolicyInForce, load_policy
     from cairnops.settings import Settings
 
     if not given:
-        return load_policy(_root(workspace) / "policy.yaml", Settings()).policy
+        return load_policy(_root(workspace) / "policy.yaml", Settings())
     if given in policies.PROFILES:
-        return policies.profile(given)  # type: ignore[arg-type]
+        return PolicyInForce(policies.profile(given), {})  # type: ignore[arg-type]
     if not Path(given).is_file():
         raise PolicyError(
             f"{given} is neither a profile nor a policy file.",
             hint=f"Profiles: {', '.join(policies.PROFILES)}.",
         )
-    return load_policy(Path(given), Settings({})).policy
+    return load_policy(Path(given), Settings({}))
+
+
+def _with_overrides(
+    found: dict[str, Any], chosen: "PolicyInForce", min_samples: int | None = None
+) -> dict[str, Any]:
+    """The figures of a report, and beside its policy what was set otherwise, by whom, and what the profile says."""
+    from cairnops import codec
+
+    overrides = [codec.record(o) for o in chosen.overrides()]
+    if min_samples is not None:
+        held = chosen.policy.alerts.min_samples
+        of_policy = {
+            "key": "alerts.min_samples",
+            "value": min_samples,
+            "instead": held,
+            "by": "--min-samples",
+        }
+        overrides = [*(o for o in overrides if o["key"] != "alerts.min_samples"), of_policy]
+    return {**found, "policy": {**found["policy"], "overrides": overrides}}
 
 
 def gathered(

@@ -82,7 +82,7 @@ def _figures(
         and not paths[0].suffix
     ):
         session, paths = what[0], []
-    chosen = report.chosen_policy(policy, workspace)
+    chosen = report.in_force(policy, workspace)
     if not paths:
         moment = report.moment(at, Material()) if at else None
         with opened(workspace) as w:
@@ -90,9 +90,10 @@ def _figures(
     material = report.gathered(paths, session, workspace)
     return pages.measure(
         material,
-        chosen,
+        chosen.policy,
         report.moment(at, material),
         title=title or (session or ", ".join(p.stem or p.name for p in paths[:3])),
-        sync=pages.summaries(paths, chosen),
+        sync=pages.summaries(paths, chosen.policy),
         link=report.case_address(),
+        overrides=chosen.overrides(),
     )

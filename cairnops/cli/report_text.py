@@ -38,6 +38,20 @@ _SLA_NAMES = {
 _VERDICTS = {"ok": "FINE", "warn": "WARNING", "alert": "ALERT", "insufficient-data": "NOT ENOUGH DATA"}
 
 
+def _policy(policy: dict[str, Any]) -> list[tuple[str, str]]:
+    """By which policy, and what in it is not its profile's."""
+    return [
+        ("policy", f"profile {policy['profile']}, hash {policy['hash'][:16]}"),
+        *(
+            (
+                "policy",
+                f"{o['key']} {wording.value(o['value'])} set by {o['by']}, in place of {wording.value(o['instead'])}",
+            )
+            for o in policy["overrides"]
+        ),
+    ]
+
+
 def tell_sla(data: dict[str, Any], by: str) -> None:
     """The SLA figures, broken down by one dimension, and the verdict with its thresholds."""
     t, counting, verdict = data["totals"], data["counting"], data["verdict"]
@@ -50,7 +64,7 @@ def tell_sla(data: dict[str, Any], by: str) -> None:
                 f"{t['conversations']}, {t['open']} open or pending, {t['unreplied']} never answered",
             ),
             ("clock in force", f"{counting['clock'].replace('_', ' ')}, {hours}"),
-            ("policy", f"profile {data['policy']['profile']}, hash {data['policy']['hash'][:16]}"),
+            *_policy(data["policy"]),
         ]
     )
     render.say()
@@ -139,6 +153,7 @@ def tell_latency(data: dict[str, Any]) -> None:
         [
             ("as of", f"{wording.moment(data['asOf'])} UTC"),
             ("percentiles", f"{data['percentile']}; ≥ where open ones count with their age so far"),
+            *_policy(data["policy"]),
         ]
     )
     render.say()
@@ -214,6 +229,7 @@ def tell_practice(data: dict[str, Any]) -> None:
             ("overridden", f"{_share(t['overrides'], t['blocksMet'])} requests that met a block"),
             ("escalated", f"{_share(t['escalated'], t['handled'])} cases decided on; band {edges}: {inside}"),
             ("right answers", f"{_share(t['right'] + t['acceptable'], t['answered'])} scenarios with an answer key"),
+            *_policy(data["policy"]),
         ]
     )  # fmt: skip
     for title, name, rows in (

@@ -1,6 +1,6 @@
 """How a summary is shown: the figures, the methods they rest on, and the verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +9,7 @@ from cairnops.cli import render, wording
 if TYPE_CHECKING:
     from cairnops.analytics.summary import Summary
     from cairnops.domain.measures import AlertPolicy, MeasurePolicy
+    from cairnops.policy_file import Override
 
 _VERDICTS = {
     "ok": "FINE",
@@ -73,7 +74,7 @@ def show_summary(
         render.emit(figures[tool] if tool else figures, as_json, lambda: _tell_legacy(chosen))
         return list(chosen.values())[-1].exit_code
     result = summary.summarize(file, measures=judged.measures, alerts=alerts)
-    thresholds = _Thresholds(judged.profile, judged.set_by, judged.alerts.min_samples)
+    thresholds = _Thresholds(judged.profile, judged.overrides, judged.alerts.min_samples)
     render.emit(result.to_dict(), as_json, lambda: _tell(result, thresholds))
     return result.exit_code
 
@@ -84,8 +85,8 @@ class _Judged(NamedTuple):
     alerts: "AlertPolicy"
     measures: "MeasurePolicy"
     profile: str
-    #: As in `policy_file.PolicyInForce`.
-    set_by: Mapping[str, str]
+    #: The thresholds that are not the profile's own.
+    overrides: "Sequence[Override]" = ()
 
 
 def _judged(profile: str, workspace: Path | None) -> _Judged:
@@ -97,26 +98,28 @@ def _judged(profile: str, workspace: Path | None) -> _Judged:
         if file.exists():
             from cairnops.policy_file import load_policy
 
-            policy, set_by = load_policy(file, settings)
-            return _Judged(policy.alerts, policy.measures, policy.profile, set_by)
+            found = load_policy(file, settings)
+            policy = found.policy
+            changed = [o for o in found.overrides() if o.key.startswith("alerts.")]
+            return _Judged(policy.alerts, policy.measures, policy.profile, changed)
         profile = "dry-run"
     if profile == "dry-run":
         # Its values are the defaults. All the rules' numbers take longer to load than a small file to be read.
         from cairnops.domain.measures import AlertPolicy, MeasurePolicy
 
-        return _Judged(AlertPolicy(), MeasurePolicy(), profile, {})
+        return _Judged(AlertPolicy(), MeasurePolicy(), profile)
     from cairnops.domain import policy as policies
 
     policy = policies.profile(profile)  # type: ignore[arg-type]
-    return _Judged(policy.alerts, policy.measures, profile, {})
+    return _Judged(policy.alerts, policy.measures, profile)
 
 
 class _Thresholds:
     """Where the thresholds come from, to be said beside them."""
 
-    def __init__(self, profile: str, set_by: Mapping[str, str], min_samples: int):
+    def __init__(self, profile: str, overrides: "Sequence[Override]", min_samples: int):
         self.profile, self.min_samples = profile, min_samples
-        self._set_by = {key: who for key, who in set_by.items() if key.startswith("alerts.")}
+        self._overrides = overrides
 
     def said(self, figures: dict[str, Any]) -> str:
         """The thresholds of a summary in a sentence, with what overrides what."""
@@ -129,7 +132,7 @@ class _Thresholds:
             f"at least {least}; failure rate warns above {wording.percent(t['failureRateWarn'])}"
             f" and alerts above {wording.percent(t['failureRateAlert'])}; p95 alerts above {t['p95Ms']} ms"
         )
-        changed = ", ".join(f"{key} set by {who}" for key, who in self._set_by.items())
+        changed = "; ".join(f"{o.key} set by {o.by} in place of {o.instead}" for o in self._overrides)
         return f"{said} (profile {self.profile}{'; ' + changed if changed else ''})"
 
 

@@ -79,11 +79,20 @@ def default_name(workspace: Workspace, session: str) -> Path:
     return workspace.artifact_folder(session) / f"{name}.zip"
 
 
-def write(workspace: Workspace, session: str, target: Path, *, at: datetime, replace: bool = False) -> Bundle:
+def write(
+    workspace: Workspace,
+    session: str,
+    target: Path,
+    *,
+    at: datetime,
+    replace: bool = False,
+    page: Callable[[], str] | None = None,
+) -> Bundle:
     """Write the session's bundle as a BagIt bag, whole or not at all; a name ending in `.zip` is an archive.
 
     `at` (UTC) is the bagging date and stands in `bag-info.txt` only: while the ledger says the same of the
-    session, the payload is the same to the last byte.
+    session, the payload is the same to the last byte. `page` makes the report (`report_of`) that the bundle
+    takes along unless a `report.html` lies beside the session's artifacts; an empty one is left out.
 
     Raises:
         NotFound: when there is no such session.
@@ -96,7 +105,7 @@ def write(workspace: Workspace, session: str, target: Path, *, at: datetime, rep
     def fill(folder: Path) -> None:
         for _ in range(3):
             before = _mark(workspace, session)
-            made.update(_fill(workspace, held, folder))
+            made.update(_fill(workspace, held, folder, page))
             if _mark(workspace, session) == before:
                 return
             for path in list(folder.iterdir()):
@@ -134,7 +143,9 @@ def _mark(workspace: Workspace, session: str) -> list[Any]:
     ]
 
 
-def _fill(workspace: Workspace, held: Session, folder: Path) -> dict[str, Any]:
+def _fill(
+    workspace: Workspace, held: Session, folder: Path, page: Callable[[], str] | None
+) -> dict[str, Any]:
     """Write the payload; returns what the index says."""
     name = held.name
     signed = workspace.seals.newest()
@@ -180,7 +191,7 @@ def _fill(workspace: Workspace, held: Session, folder: Path) -> dict[str, Any]:
     )
     for file, text in feedback.snippets(facts).items():
         _write(put(f"feedback-{file}", f"feedback/{file}.md"), text)
-    _put_report(workspace, name, put)
+    _put_report(workspace, name, put, page)
     pictures = _put_screenshots(workspace, name, folder)
     index = {
         "format": FORMAT,
@@ -288,11 +299,25 @@ def gates(held: Session, records: Sequence[ProbeRecord]) -> dict[str, Any]:
     }
 
 
-def _put_report(workspace: Workspace, name: str, put: Callable[[str, str], Path]) -> None:
-    """The session's page, when it was made: as it was made, so that the bundle stays the same."""
+def report_of(workspace: Workspace, session: str) -> str:
+    """The session's page as of the newest moment in its data; empty when there is nothing to report on yet."""
+    # Figures and charts take longer to load than everything else here.
+    from cairnops.evidence import report
+
+    figures = report.of_workspace(workspace, session)
+    held = figures.material
+    return report.page(figures) if held.cases or held.decided or held.deliveries else ""
+
+
+def _put_report(
+    workspace: Workspace, name: str, put: Callable[[str, str], Path], page: Callable[[], str] | None
+) -> None:
+    """The page somebody made of the session as they made it, else a fresh one."""
     made = workspace.artifact_folder(name) / "report.html"
     if made.is_file():
         _write(put("report", "report/report.html"), made.read_bytes())
+    elif page and (text := page()):
+        _write(put("report", "report/report.html"), text)
 
 
 def _put_screenshots(workspace: Workspace, name: str, folder: Path) -> list[str]:

@@ -33,5 +33,12 @@ def end(workspace: Workspace, session: str, actor: Actor, at: datetime) -> HandO
     workspace.sessions.close(session, actor, at)
     workspace.seal(actor, at)
     files = artifacts.write(workspace, session)
-    made = bundle.write(workspace, session, bundle.default_name(workspace, session), at=at, replace=True)
+    made = bundle.write(
+        workspace,
+        session,
+        bundle.default_name(workspace, session),
+        at=at,
+        replace=True,
+        page=lambda: bundle.report_of(workspace, session),
+    )
     return HandOver(artifacts=tuple(files), bundle=made, report=verify.verify(made.kept.path))

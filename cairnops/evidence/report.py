@@ -6,6 +6,7 @@ import html
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,6 +37,7 @@ from cairnops.evidence.report_rows import (
     text,
 )  # fmt: skip
 from cairnops.evidence.report_tiles import Tile, tiles
+from cairnops.policy_file import Override, PolicyInForce
 from cairnops.settings import Settings
 from cairnops.store.baselines import SqlBaselines
 from cairnops.telemetry.reader import read_lines
@@ -61,6 +63,8 @@ class Figures:
     #: One for every file of sync events.
     sync: tuple[dict[str, Any], ...]
     charts: tuple[Chart, ...] = field(default=())
+    #: What in the policy is not its profile's, and who set it.
+    overrides: tuple[Override, ...] = ()
 
 
 def measure(
@@ -72,6 +76,7 @@ def measure(
     sync: Iterable[dict[str, Any]] = (),
     baselines: Iterable[latency.Measured] = (),
     link: str = "",
+    overrides: Iterable[Override] = (),
 ) -> Figures:
     """Measure everything a page shows at `at` (UTC); `sync` are summaries in our own dialect (`summaries`)."""
     found = sla.measure(material.cases, policy, at, decisions=material.decided, link=link).to_dict()
@@ -91,6 +96,7 @@ def measure(
         practice=habits,
         sync=events,
         charts=tuple(drawn),
+        overrides=tuple(overrides),
     )
 
 
@@ -98,7 +104,7 @@ def of_workspace(
     workspace: Workspace,
     session: str = "",
     *,
-    policy: Policy | None = None,
+    policy: PolicyInForce | None = None,
     at: datetime | None = None,
     title: str = "",
 ) -> Figures:
@@ -109,7 +115,8 @@ def of_workspace(
     Raises:
         NotFound: for a session the workspace does not have.
     """
-    chosen = policy or workspace.policy
+    in_force = policy or workspace.in_force
+    chosen = in_force.policy
     name = f"{workspace.sessions.get(session).title}: {session}" if session else "Everything in the workspace"
     events = exports.rows(workspace.ledger, "sync-events", session=session)
     kinds: tuple[exports.Shape, ...] = ("decisions", "conversations")
@@ -124,6 +131,7 @@ def of_workspace(
         sync=[found] if found else [],
         baselines=SqlBaselines(workspace.ledger.engine).standing(),
         link=case_address(workspace.settings),
+        overrides=in_force.overrides(),
     )
 
 
@@ -214,10 +222,15 @@ class _Page:
         f = self.f
         facts = [
             ("As of", f"{minute(codec.stamp(f.at))} UTC"),
-            ("Conversations", f"{len(f.material.cases):,}"),
-            ("Decisions", f"{len(f.material.decided):,}"),
-            ("Deliveries", f"{len(f.material.deliveries):,}"),
-            ("Policy", f"{f.policy.profile}, {f.sla['policy']['hash'][:12]}"),
+            *(
+                (name.title(), self.links.link(f"#{name}", f"{count:,}") if count else "0")
+                for name, count in (
+                    ("conversations", len(f.material.cases)),
+                    ("decisions", len(f.material.decided)),
+                    ("deliveries", len(f.material.deliveries)),
+                )
+            ),
+            ("Policy", f"{e(f.policy.profile)}, {f.sla['policy']['hash'][:12]}"),
         ]
         verdicts = [("SLA", f.sla["verdict"]), ("Escalation latency", f.latency["verdict"])]
         verdicts += [
@@ -241,7 +254,7 @@ class _Page:
         )
         return (
             f'<header><div><p class="kind">Escalation desk report</p><h1>{e(f.title)}</h1><p class="facts">'
-            + "".join(f"<span>{e(k)} <b>{e(v)}</b></span>" for k, v in facts)
+            + "".join(f"<span>{e(k)} <b>{v}</b></span>" for k, v in facts)
             + f'</p><ul class="verdicts">{items}</ul></div></header>'
             f'<nav aria-label="Parts"><div>{nav}</div></nav><main><div class="tiles">'
             f"{''.join(map(self._tile, tiles(self.f)))}</div>"
@@ -292,7 +305,12 @@ class _Page:
             ]
             for g in s["breakdowns"]["day"]
         ]
-        agreement = s["clockAgreement"]
+        both, created, last, neither = (
+            self.links.count(f"#conversations?conversation_created={a}&last_customer_message={b}",
+                             s["clockAgreement"][name]).html
+            for name, a, b in (("both", "yes", "yes"), ("only_created", "yes", "no"),
+                               ("only_last_customer", "no", "yes"), ("neither", "no", "no"))
+        )  # fmt: skip
         return (
             f'<section id="sla"><h2>SLA</h2><p>{self._said(s["verdict"])}</p>'
             f'<p class="note">Clock in force: {e(CLOCK_WORDS.get(counting["clock"], counting["clock"]))}, {hours},'
@@ -302,9 +320,8 @@ class _Page:
             + self._drawn("sla-breaches-by-operator")
             + f"<h3>By operator</h3>{table(heads, rows, right=range(1, 7))}"
             + self._drawn("sla-clocks")
-            + f'<p class="note">Since the beginning or since the last message: {agreement["both"]} breached either way,'
-            f" {agreement['only_created']} only since the beginning, {agreement['only_last_customer']} only since the"
-            f" last message, {agreement['neither']} neither.</p>"
+            + f'<p class="note">Since the beginning or since the last message: {both} breached either way,'
+            f" {created} only since the beginning, {last} only since the last message, {neither} neither.</p>"
             f"<h3>By day the conversation began (UTC)</h3>"
             f"{table(('Day', 'Conversations', 'Open', 'Breached, open', 'Rate'), days, right=range(1, 5))}</section>"
         )
@@ -389,8 +406,14 @@ class _Page:
             for x in p["editPatterns"]
         ]
         fired = [
-            [Cell(f"<code>{e(c['code'])}</code>", c["code"]), *map(number_cell, (
-                c["fired"], c["firedRight"], c["firedWrong"], c["silentRight"] + c["silentWrong"], c["silentWrong"]))]
+            [Cell(f"<code>{e(c['code'])}</code>", c["code"]), *(
+                self.links.count(f"#runs?{spoke}={token(c['code'])}&answer={answers}", count)
+                for spoke, answers, count in (
+                    ("raised", "right|acceptable|wrong", c["fired"]),
+                    ("raised", "right|acceptable", c["firedRight"]),
+                    ("raised", "wrong", c["firedWrong"]),
+                    ("silent", "right|acceptable|wrong", c["silentRight"] + c["silentWrong"]),
+                    ("silent", "wrong", c["silentWrong"])))]
             for c in p["confusion"] if c["fired"]
         ]  # fmt: skip
         rates = "; ".join(f"{k} of {v}" for k, v in (
@@ -419,15 +442,23 @@ class _Page:
 
     def _sync(self, number: int, s: dict[str, Any]) -> str:
         t, d, limits = s["totals"], s["durationsMs"], s["alert"]["thresholds"]
-        statuses = [[text(x["status"]), number_cell(x["count"])] for x in s["statusBreakdown"]]
+        folded = Counter(x["status"].upper() for x in s["statusBreakdown"])
+        statuses = [
+            [text(x["status"]), self._events(s, f"status={token(x['status'].upper())}", x["count"],
+                                             alone=folded[x["status"].upper()] == 1)]
+            for x in s["statusBreakdown"]
+        ]  # fmt: skip
         errors = [
             [
                 Cell(f"<code>{e(x['code'])}</code>", x["code"]),
-                number_cell(x["count"]),
+                self._events(s, f"cause={token(x['code'])}", x["count"]),
                 text("; ".join(x["sampleMessages"][:2])),
             ]
             for x in s["errors"]["byCode"]
         ]
+        kinds = {
+            kind: self._events(s, f"class={kind}", t[kind]).html for kind in ("success", "failure", "unknown")
+        }
         name = "" if len(self.f.sync) == 1 else f": {e(s['source']['name'])}"
         lengths = (
             [["p50", d["p50"]], ["p95", d["p95"]], ["p99", d["p99"]], ["longest", d["max"]]]
@@ -438,13 +469,15 @@ class _Page:
         methods = (
             ", ".join(f"{k} {v:,} ms" for k, v in d.get("p95ByMethod", {}).items()) if d["count"] else ""
         )
+        timed = self._events(s, "timed=yes", d["count"]).html if d["count"] else ""
         took = (
-            f"<h3>How long a delivery took</h3><dl>{durations}<dt>p95 by method</dt><dd>{e(methods)}</dd></dl>"
+            f'<h3>How long a delivery took</h3><p class="note">Of the {timed} that say so.</p>'
+            f"<dl>{durations}<dt>p95 by method</dt><dd>{e(methods)}</dd></dl>"
             if d["count"] else ""
         )  # fmt: skip
         return (
             f'<section id="sync-{number}"><h2>Delivery{name}</h2><p>{self._said(s["alert"])}</p>'
-            f'<p class="note">{t["success"]:,} delivered, {t["failure"]:,} failed, {t["unknown"]:,} unknown of'
+            f'<p class="note">{kinds["success"]} delivered, {kinds["failure"]} failed, {kinds["unknown"]} unknown of'
             f" {t['records']:,} events; the failure rate divides by the {e(t['failureDenominator'])} outcomes. Alert"
             f" above {percent(limits['failureRateAlert'])} failed or p95 above {limits['p95Ms']:,} ms.</p>"
             + self._drawn("sync-hours" if number == 1 else f"sync-hours-{number}")
@@ -453,6 +486,13 @@ class _Page:
             + (f"<h3>Errors</h3>{table(('Code', 'Events', 'Said'), errors, right=(1,))}" if errors else "")
             + "</section>"
         )  # fmt: skip
+
+    def _events(self, s: Mapping[str, Any], found: str, number: int, *, alone: bool = True) -> Cell:
+        """A count of sync events with its link; the page shows those of all files together, each once."""
+        exact = alone and len(self.f.sync) == 1 and s["totals"]["records"] == len(self.f.material.deliveries)
+        if exact or not number:
+            return self.links.count(f"#deliveries?{found}", number)
+        return Cell(self.links.link(f"#deliveries?{found}", f"{number:,}"), str(number), "n")
 
     def _footer(self) -> str:
         f, m = self.f, self.f.material
@@ -467,11 +507,16 @@ class _Page:
         problems = "".join(f"<li>{e(p.source)}, line {p.line}: {e(p.reason)}</li>" for p in m.problems)
         counts = f"{m.duplicates:,} rows given more than once (counted once), {m.other:,} of a shape no figure uses," \
                  f" {m.unusable:,} that could not be used"  # fmt: skip
+        changed = "".join(
+            f"<br>{e(o.key)} {e(_plain(o.value))} set by {e(o.by)}, in place of {e(_plain(o.instead))}"
+            for o in f.overrides
+        )
         return (
             '<footer><div id="sources"><h2>Sources and methods</h2><dl>'
             f"{sources}<dt>Left out</dt><dd>{counts}{problems and f'<ul>{problems}</ul>'}</dd>"
             f"<dt>Judged at</dt><dd>{e(codec.stamp(f.at))}</dd>"
-            f"<dt>Policy</dt><dd>profile {e(f.policy.profile)}<br><code>sha256 {e(f.sla['policy']['hash'])}</code></dd>"
+            f"<dt>Policy</dt><dd>profile {e(f.policy.profile)}<br><code>sha256 {e(f.sla['policy']['hash'])}</code>"
+            f"{changed}</dd>"
             f"<dt>Percentiles</dt><dd>method {e(f.policy.measures.percentile)}</dd>"
             f"<dt>Failure rate</dt><dd>of {e(f.policy.measures.failure_denominator)} outcomes</dd>"
             f"<dt>Made with</dt><dd>cairnops {e(__version__)}</dd></dl></div></footer>"
@@ -500,6 +545,11 @@ class _Page:
 
 def _empty(name: str, title: str, words: str) -> str:
     return f'<section id="{name}"><h2>{title}</h2><p class="note">{e(words)}</p></section>'
+
+
+def _plain(value: object) -> str:
+    """A value of the policy as its file has it."""
+    return value if isinstance(value, str) else codec.dumps(codec.plain(value))
 
 
 def _anchors(svg: str) -> list[str]:

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cairnops import codec
+from cairnops.analytics import practice
+from cairnops.analytics.javascript import plain
 from cairnops.domain.requests import DECISION_NAMES, Action
 from cairnops.evidence import inert
 from cairnops.evidence.charts import token
+from cairnops.telemetry.preview import preview
 
 if TYPE_CHECKING:
     from cairnops.evidence.report import Figures
@@ -158,7 +161,13 @@ class Rows:
 
 
 def _tokens(tokens: Mapping[str, object]) -> str:
-    return html.escape(" ".join(f"{name}={word(value)}" for name, value in tokens.items()))
+    """A list of values is as many tokens of one name."""
+    pairs = (
+        (name, one)
+        for name, value in tokens.items()
+        for one in (value if isinstance(value, list) else [value])
+    )
+    return html.escape(" ".join(f"{name}={word(value)}" for name, value in pairs))
 
 
 def word(value: object) -> str:
@@ -316,32 +325,37 @@ def acts(f: "Figures", links: Links) -> Rows:
 def runs(f: "Figures", links: Links) -> Rows:
     out = Rows("runs", "Scenario runs", "One row a scenario and operator.",
                 ("At", "Scenario", "Operator", "Session", "Case", "Did", "Answer", "Points",
-                     "As expected"), (7,))  # fmt: skip
-    ran = [(r, c.conversation.ref) for c in f.material.cases for r in c.runs]
-    for r, ref in sorted(ran, key=lambda x: (x[0].at, x[0].session, x[0].scenario, x[0].operator)):
+                     "As expected", "Guardrails raised"), (7,))  # fmt: skip
+    ran = [(r, c) for c in f.material.cases for r in c.runs]
+    judged = [c["code"] for c in f.practice["confusion"] if c["fired"]]
+    for r, case in sorted(ran, key=lambda x: (x[0].at, x[0].session, x[0].scenario, x[0].operator)):
+        spoke = practice.raised(case, r)
         out.add(
             [
                 moment_cell(codec.stamp(r.at)),
                 text(r.scenario),
                 text(r.operator),
                 text(r.session),
-                _case(ref, links),
+                _case(case.conversation.ref, links),
                 text(r.verb),
                 text(r.answer),
                 number_cell(r.points),
                 text("yes" if r.passed else "no"),
+                text(", ".join(sorted(spoke))),
             ],
             answer=r.answer or "none",
             operator=r.operator,
+            raised=sorted(spoke),
+            silent=[code for code in judged if code not in spoke],
         )
     return out
 
 
 def deliveries(f: "Figures", links: Links) -> Rows:
     out = Rows("deliveries", "Deliveries", "One row a sync event.",
-                ("At", "Decision", "Effect", "Uid", "Status", "Delivered"), ())  # fmt: skip
+                ("At", "Decision", "Effect", "Uid", "Status", "Delivered", "Error", "Took, ms", "Retries"),
+                (7, 8))  # fmt: skip
     for d in f.material.deliveries:
-        kind = "unknown" if d.status == "UNKNOWN" else "success" if d.delivered else "failure"
         out.add(
             [
                 moment_cell(codec.stamp(d.at) if d.at else None),
@@ -354,8 +368,14 @@ def deliveries(f: "Figures", links: Links) -> Rows:
                 text(d.effect),
                 text(d.status),
                 text("yes" if d.delivered else "no"),
+                text(d.cause),
+                number_cell(d.duration_ms),
+                number_cell(None if d.retries is None else plain(d.retries)),
             ],
-            **{"class": kind, "hour": codec.stamp(d.at)[:13] if d.at else ""},
+            **{"class": d.counted, "hour": codec.stamp(d.at)[:13] if d.at else ""},
+            status=preview(d.status),
+            cause=d.cause,
+            timed=d.duration_ms is not None,
         )
     return out
 

@@ -10,7 +10,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FunctionType
 from typing import Any, TypeVar
@@ -289,6 +289,16 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def hurry(connection: Connection) -> None:
+    """Send what is written from here on in one trip with the commit, for others wait until that is made.
+
+    Nothing of it can be read back. What fails of it says so at the commit at the latest.
+    """
+    if not is_sqlite(connection):
+        trip: ExitStack = connection.get_execution_options()["trip"]
+        trip.enter_context(connection.connection.driver_connection.pipeline())  # type: ignore[union-attr]
+
+
 @contextmanager
 def _transaction(engine: Engine, **options: Any) -> Iterator[Connection]:
     committing = False
@@ -324,9 +334,15 @@ def _transaction(engine: Engine, **options: Any) -> Iterator[Connection]:
 @contextmanager
 def _begun(engine: Engine, options: dict[str, Any]) -> Iterator[Connection]:
     """A connection in its transaction, rolled back when something goes wrong, waited for when it is away."""
-    connection = _reached(engine, options)
+    trip = ExitStack()
+    connection = _reached(engine, {**options, "trip": trip})
     try:
-        yield connection
+        try:
+            yield connection
+        finally:
+            # What went wrong on the way was raised by the commit, or keeps it from being made.
+            with suppress(Exception):
+                trip.close()
     except BaseException:
         with suppress(DBAPIError):
             connection.rollback()

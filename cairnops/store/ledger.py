@@ -23,7 +23,7 @@ from cairnops import codec
 from cairnops.domain.actions import numbered
 from cairnops.domain.changes import Change, Committed
 from cairnops.domain.conversations import Actor, Conversation, Role
-from cairnops.domain.decisions import uid_of
+from cairnops.domain.decisions import Decision, uid_of
 from cairnops.domain.delivery import RECHECKED
 from cairnops.domain.requests import Facts, Flags, FollowUp, Held, PastDecision, Prior
 from cairnops.domain.sla import Priority
@@ -32,7 +32,7 @@ from cairnops.errors import NotFound, StaleFacts
 from cairnops.store import observations
 from cairnops.store import tables as t
 from cairnops.store.audit import append
-from cairnops.store.engine import Interrupted, reading, repeatable, steady, writing
+from cairnops.store.engine import Interrupted, hurry, reading, repeatable, steady, writing
 from cairnops.telemetry import tracing
 
 
@@ -197,7 +197,10 @@ class SqlLedger:
                 )
             )
         # As late as can be: whoever wants the next one waits until this is committed.
-        number = _decide(c, change) if change.decision is not None else 0
+        number = _next_number(c) if change.decision is not None else 0
+        hurry(c)
+        if change.decision is not None:
+            _keep(c, change.conversation, numbered(change.decision, number))
         if change.keyed is not None:
             c.execute(
                 insert(t.request).values(
@@ -261,7 +264,7 @@ class SqlLedger:
             for uid, draft in zip(uids, change.effects, strict=True)
         ]
         if rows:
-            c.execute(insert(t.effect), rows)
+            c.execute(insert(t.effect).inline(), rows)
         return uids
 
     @repeatable
@@ -540,27 +543,22 @@ def _effect_uid(change: Change, position: int) -> str:
     return uid_of(change.entry.at, "effect", change.entry.key, str(position))
 
 
-def _decide(c: Connection, change: Change) -> int:
-    """Give the decision its number and keep it; the numbers have no gaps, whatever is rolled back."""
-    assert change.decision is not None
-    number = int(
-        c.execute(
-            update(t.counter)
-            .where(t.counter.c.name == "decision")
-            .values(value=t.counter.c.value + 1)
-            .returning(t.counter.c.value)
-        ).scalar_one()
-    )
-    decision = numbered(change.decision, number)
+def _next_number(c: Connection) -> int:
+    """The next decision's number; they have no gaps, whatever is rolled back."""
+    counted = update(t.counter).where(t.counter.c.name == "decision").values(value=t.counter.c.value + 1)
+    return int(c.execute(counted.returning(t.counter.c.value)).scalar_one())
+
+
+def _keep(c: Connection, conversation: str, decision: Decision) -> None:
     body = codec.canonical(codec.record(decision))
     c.execute(
         insert(t.decision).values(
             uid=decision.uid,
-            number=number,
+            number=decision.decision_id,
             scope=decision.scope.value,
             action=decision.action,
             actor=decision.actor.email,
-            conversation_id=change.conversation,
+            conversation_id=conversation,
             session=decision.session,
             request_key=decision.request_key,
             at=codec.stamp(decision.created_at),
@@ -568,4 +566,3 @@ def _decide(c: Connection, change: Change) -> int:
             leaf_hash=codec.leaf_hash(body),
         )
     )
-    return number

@@ -9,8 +9,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Row,
     Select,
     and_,
+    bindparam,
     exists,
     func,
     insert,
@@ -28,7 +30,7 @@ from cairnops.domain.stale import Seen
 from cairnops.store import clock
 from cairnops.store import tables as t
 from cairnops.store.audit import DELIVERY, PARKED, append
-from cairnops.store.engine import Interrupted, reading, repeatable, steady, writing
+from cairnops.store.engine import Interrupted, hurry, reading, repeatable, steady, writing
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -82,6 +84,23 @@ class SqlOutbox:
     def __init__(self, engine: Engine, destination: str = ""):
         self._engine = engine
         self._destination = destination
+        #: Whether there was something to claim when this was last asked.
+        self._busy = False
+        # To build and to recognise so large a statement takes longer than the server needs to answer it.
+        self._ready = self._next(self._open())
+        self._ready_up = self._next(self._open(), ~self._down())
+
+    @staticmethod
+    def _next(*which: ColumnElement[bool]) -> tuple[Select[Any], Select[Any]]:
+        """What reads the next of those that are due at `now_ms`, and what locks it as well."""
+        e = t.effect.c
+        ready = (
+            select(t.effect)
+            .where(*which, e.due_ms <= bindparam("now_ms"))
+            .order_by(e.urgency, e.due_ms, e.seq)
+            .limit(1)
+        )
+        return ready, ready.with_for_update(of=t.effect, skip_locked=True)
 
     @repeatable
     def claim(
@@ -93,25 +112,25 @@ class SqlOutbox:
         may ask the help desk, 0 for as often as they can; a `heedful` one takes nothing while it is down. The
         commit of this claim is the only record that a request may leave, so it is made before.
         """
-        ready = (
-            select(t.effect)
-            .where(self._open(), t.effect.c.due_ms <= now_ms, *([~self._down()] if heedful else []))
-            .order_by(t.effect.c.urgency, t.effect.c.due_ms, t.effect.c.seq)
-            .limit(1)
-        )
+        ready, locked = self._ready_up if heedful else self._ready
+        at = {"now_ms": now_ms}
         # An idle poll takes no write lock: with nothing due this read is all that happens.
-        with reading(self._engine) as c:
-            if c.execute(ready).first() is None:
-                return None
+        if not self._busy:
+            with reading(self._engine) as c:
+                if c.execute(ready, at).first() is None:
+                    return None
         # Elsewhere than on SQLite peers claim at the same time, and step over the row another is taking.
         with writing(self._engine, over="") as c:
-            row = c.execute(ready.with_for_update(of=t.effect, skip_locked=True)).first()
+            row = c.execute(locked, at).first()
+            self._busy = row is not None
             if row is None or (per_second and not self._let_through(c, now_ms * 1000, per_second)):
                 return None
             unclear = row.state != "ready"
             attempt = row.attempt if unclear else row.attempt + 1
             # A worker that vanished left no record of its try.
             lost = row.state == "sending"
+            tried = self._tried(c, row.uid, attempt) if unclear else None
+            hurry(c)
             c.execute(
                 update(t.effect)
                 .where(t.effect.c.seq == row.seq)
@@ -140,7 +159,7 @@ class SqlOutbox:
                 owner=owner,
                 seen=codec.read(Seen, json.loads(row.seen)) if row.seen else None,
                 decided=_decided(row.uid) if row.seen else None,
-                tried=self._tried(c, row.uid, attempt) if unclear else None,
+                tried=tried,
             )
 
     @repeatable
@@ -269,14 +288,11 @@ class SqlOutbox:
         """Take a claimed effect out of the queue for a person to look at; the attempt has not been made."""
         at = _not_before_decided(claim, at)
         with writing(self._engine, over="") as c:
-            parked = c.execute(
-                update(t.effect)
-                .where(self._mine(claim))
-                .values(**self._before(claim) | {"state": "parked"}, owner="")
-            )
-            if parked.rowcount != 1:
+            origin = self._settle(c, claim, **self._before(claim) | {"state": "parked"})
+            if origin is None:
                 return False
-            self._told(c, claim, PARKED, at, {"reason": reason, "stage": "ready"})
+            hurry(c)
+            _told(c, claim, origin, PARKED, at, {"reason": reason, "stage": "ready"})
             return True
 
     def _before(self, claim: Claim) -> dict[str, Any]:
@@ -292,9 +308,11 @@ class SqlOutbox:
         """Record an attempt that did not finish the effect, and when to look up or try again."""
         at = _not_before_decided(claim, at)
         with writing(self._engine, over="") as c:
-            if not self._release(c, claim, due_ms, looking=looking, error=result.error_code, looks=0):
+            released = self._release(c, claim, due_ms, looking=looking, error=result.error_code, looks=0)
+            if released is None:
                 return False
-            self._attempt(c, claim, result, at, duration_us)
+            hurry(c)
+            _attempted(c, claim, result, at, duration_us)
             return True
 
     @repeatable
@@ -303,10 +321,12 @@ class SqlOutbox:
         at = _not_before_decided(claim, at)
         looks = claim.looks + (found is Found.UNAVAILABLE)
         with writing(self._engine, over="") as c:
-            if not self._release(c, claim, due_ms, looking=looking, error=claim.last_error, looks=looks):
+            origin = self._release(c, claim, due_ms, looking=looking, error=claim.last_error, looks=looks)
+            if origin is None:
                 return False
-            self._lost(c, claim, at)
-            self._told(c, claim, "effect.looked_up", at, {"found": found.value})
+            _lost(c, claim, at)
+            hurry(c)
+            _told(c, claim, origin, "effect.looked_up", at, {"found": found.value})
             return True
 
     def finish(
@@ -341,21 +361,20 @@ class SqlOutbox:
         recovered: bool,
     ) -> bool:
         with writing(self._engine, over="") as c:
-            ended = c.execute(
-                update(t.effect)
-                .where(self._mine(claim))
-                .values(state=status.value.lower(), due_ms=None, owner="")
-            )
-            if ended.rowcount != 1:
+            origin = self._settle(c, claim, state=status.value.lower(), due_ms=None)
+            if origin is None:
                 return False
+            if result is None:
+                _lost(c, claim, at)
+            error, spent = _last(c, claim, result, duration_us)
+            hurry(c)
             if result is not None:
-                self._attempt(c, claim, result, at, duration_us)
-            else:
-                self._lost(c, claim, at)
-            error, spent = self._last(c, claim)
+                _attempted(c, claim, result, at, duration_us)
             ok = status is FinalStatus.SUCCESS
             c.execute(
-                insert(t.sync_event).values(
+                insert(t.sync_event)
+                .inline()
+                .values(
                     effect_uid=claim.effect.uid,
                     status=status.value,
                     attempt=claim.attempt,
@@ -366,9 +385,10 @@ class SqlOutbox:
                     at=codec.stamp(at),
                 )
             )
-            self._told(
+            _told(
                 c,
                 claim,
+                origin,
                 "effect.delivered" if ok else "effect.failed",
                 at,
                 {"status": status.value, "attempt": claim.attempt, "recovered": recovered},
@@ -409,84 +429,85 @@ class SqlOutbox:
 
     def _release(
         self, c: Connection, claim: Claim, due_ms: int, *, looking: bool, error: str, looks: int
-    ) -> bool:
-        released = c.execute(
-            update(t.effect)
-            .where(self._mine(claim))
-            .values(
-                state="looking" if looking else "ready",
-                due_ms=due_ms,
-                owner="",
-                last_error=error,
-                looks=looks,
-            )
-        )
-        return released.rowcount == 1
+    ) -> Row[Any] | None:
+        state = "looking" if looking else "ready"
+        return self._settle(c, claim, state=state, due_ms=due_ms, last_error=error, looks=looks)
 
-    def _attempt(
-        self, c: Connection, claim: Claim, result: Result, at: datetime, duration_us: int | None
-    ) -> None:
+    def _settle(self, c: Connection, claim: Claim, **values: Any) -> Row[Any] | None:
+        """Let go of a claimed effect; which decision it comes from, or None when another worker has taken it over."""
+        e = t.effect.c
+        settled = update(t.effect).where(self._mine(claim)).values(owner="", **values)
+        return c.execute(settled.returning(e.session, e.decision_uid, e.number)).first()
+
+
+def _attempted(c: Connection, claim: Claim, result: Result, at: datetime, duration_us: int | None) -> None:
+    c.execute(
+        insert(t.attempt)
+        .inline()
+        .values(
+            effect_uid=claim.effect.uid,
+            attempt=claim.attempt,
+            at=codec.stamp(at),
+            answer=result.answer.value,
+            error_code=result.error_code,
+            duration_us=duration_us,
+        )
+    )
+
+
+def _lost(c: Connection, claim: Claim, at: datetime) -> None:
+    """Every attempt has a row: one whose worker died is recorded as lost when it is looked up."""
+    a = t.attempt.c
+    its = (a.effect_uid == claim.effect.uid, a.attempt == claim.attempt)
+    if c.execute(select(a.attempt).where(*its)).first() is None:
         c.execute(
-            insert(t.attempt).values(
+            insert(t.attempt)
+            .inline()
+            .values(
                 effect_uid=claim.effect.uid,
                 attempt=claim.attempt,
                 at=codec.stamp(at),
-                answer=result.answer.value,
-                error_code=result.error_code,
-                duration_us=duration_us,
+                answer="lost",
+                error_code="EWORKERLOST",
+                duration_us=None,
             )
         )
 
-    def _lost(self, c: Connection, claim: Claim, at: datetime) -> None:
-        """Every attempt has a row: one whose worker died is recorded as lost when it is looked up."""
-        known = c.execute(
-            select(t.attempt.c.attempt).where(
-                t.attempt.c.effect_uid == claim.effect.uid, t.attempt.c.attempt == claim.attempt
-            )
-        ).first()
-        if known is None:
-            c.execute(
-                insert(t.attempt).values(
-                    effect_uid=claim.effect.uid,
-                    attempt=claim.attempt,
-                    at=codec.stamp(at),
-                    answer="lost",
-                    error_code="EWORKERLOST",
-                    duration_us=None,
-                )
-            )
 
-    def _last(self, c: Connection, claim: Claim) -> tuple[str, int | None]:
-        row = c.execute(
-            select(t.attempt.c["error_code", "duration_us", "answer"])
-            .where(t.attempt.c.effect_uid == claim.effect.uid)
-            .order_by(t.attempt.c.attempt.desc())
-        ).first()
-        if row is None or row.answer == Answer.OK.value:
-            return "", row.duration_us if row else None
-        return row.error_code, row.duration_us
+def _last(
+    c: Connection, claim: Claim, result: Result | None, duration_us: int | None
+) -> tuple[str, int | None]:
+    """What the newest attempt failed of and how long it took, microseconds: this one, or what stands there."""
+    if result is not None:
+        return "" if result.answer is Answer.OK else result.error_code, duration_us
+    row = c.execute(
+        select(t.attempt.c["error_code", "duration_us", "answer"])
+        .where(t.attempt.c.effect_uid == claim.effect.uid)
+        .order_by(t.attempt.c.attempt.desc())
+    ).first()
+    if row is None or row.answer == Answer.OK.value:
+        return "", row.duration_us if row else None
+    return row.error_code, row.duration_us
 
-    def _told(
-        self, c: Connection, claim: Claim, kind: str, at: datetime, body: dict[str, str | int | bool]
-    ) -> None:
-        row = c.execute(
-            select(t.effect.c["session", "decision_uid", "number"]).where(t.effect.c.uid == claim.effect.uid)
-        ).one()
-        append(
-            c,
-            Entry(
-                kind=kind,
-                at=at,
-                actor=DELIVERY,
-                conversation=claim.effect.conversation_id,
-                session=row.session,
-                key=claim.effect.run_key,
-                body={
-                    "effect": claim.effect.uid,
-                    "kind": claim.effect.kind.value,
-                    "decision": row.decision_uid,
-                    "number": row.number,
-                    **body,
-                },
-            ),
-        )
+
+def _told(
+    c: Connection, claim: Claim, origin: Row[Any], kind: str, at: datetime, body: dict[str, Any]
+) -> None:
+    append(
+        c,
+        Entry(
+            kind=kind,
+            at=at,
+            actor=DELIVERY,
+            conversation=claim.effect.conversation_id,
+            session=origin.session,
+            key=claim.effect.run_key,
+            body={
+                "effect": claim.effect.uid,
+                "kind": claim.effect.kind.value,
+                "decision": origin.decision_uid,
+                "number": origin.number,
+                **body,
+            },
+        ),
+    )

@@ -61,13 +61,17 @@ def parse_first(text: str, at: int) -> tuple[Any, int, tuple[str, ...]]:
     Raises:
         ValueError, RecursionError: as `parse`.
     """
-    try:
-        value, end = _STRICT.raw_decode(text, at)
-        repairs: tuple[str, ...] = ()
-    except NonFinite:
-        value, end = _NULLING.raw_decode(text, at)
-        repairs = ("non-finite",)
-    return _mended(value, text, at, end), end, repairs
+    for decoder in (_FAST, _STRICT):
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            # An integer too long for the first, or no number at all.
+            continue
+        return _mended(value, text, at, end), end, ()
+    value, end = _NULLING.raw_decode(text, at)
+    return _mended(value, text, at, end), end, ("non-finite",)
 
 
 def _mended(value: Any, text: str, start: int = 0, end: int | None = None) -> Any:

@@ -227,12 +227,13 @@ class Book:
             export.blank += 1
             return
         self._ordinal += 1
-        broken = False
+        broken: ValueError | None = None
         if not repairs and text[0] == "{":
             try:
                 record = parse(text)
             except (ValueError, RecursionError) as error:
-                broken = isinstance(error, json.JSONDecodeError)
+                # With its traceback it would hold this frame, and the frame it.
+                broken = error.with_traceback(None) if isinstance(error, json.JSONDecodeError) else None
             else:
                 if record and not _is_error_body(record):
                     export.record_lines += 1
@@ -269,6 +270,15 @@ class Book:
         export.record_lines += records
         export.records += records
         self._ordinal += records
+
+    def mended(self, records: int, repairs: tuple[str, ...]) -> None:
+        """Count a line that gave so many records, each of which was put right in these ways."""
+        export = self._export
+        export.record_lines += 1
+        export.records += records
+        for repair in repairs:
+            export.repairs[repair] += records
+        self._ordinal += 1
 
     def document(self, source: Source) -> Iterator[Line]:
         export = self._export
@@ -382,15 +392,15 @@ def _query_failed(code: str, message: str) -> str:
     return f"The database answered with error {code}{said}. The query failed, so there are no rows in it."
 
 
-def _parts(text: str, broken: bool = False) -> list[_Part]:
-    """Everything one line holds; `broken` says that as a whole it is known not to be JSON."""
+def _parts(text: str, broken: ValueError | None = None) -> list[_Part]:
+    """Everything one line holds; `broken` says why as a whole it is not JSON, where that is known."""
     stripped = text.strip()
     # What people paste out of an array brings its commas along.
     bare = stripped.strip(",").strip()
     commas = ("comma",) if bare != stripped and bare[:1] in ("{", "[") else ()
     body = bare if commas else stripped
     if broken and body == text:
-        return _taken_apart(body, commas)
+        return _taken_apart(body, commas, broken)
     try:
         value, repairs = _value(body)
     except RecursionError:
@@ -424,9 +434,12 @@ def _of_value(value: object, repairs: tuple[str, ...], in_array: bool = False) -
     return [_Part(problem=problem, detail=REJECTS[problem], value=value)]
 
 
-def _taken_apart(text: str, repairs: tuple[str, ...]) -> list[_Part]:
+def _taken_apart(text: str, repairs: tuple[str, ...], broken: ValueError | None = None) -> list[_Part]:
     """Objects run together on one line (`}{`), and whatever cannot be read after the last of them."""
     parts: list[_Part] = []
+    if broken and not str(broken).startswith("Extra data"):
+        # Then the first of them is what could not be read.
+        return [_unread(text, 0, broken)]
     at = 0
     how = "concatenated"
     if document.opens_array(text):
@@ -439,14 +452,19 @@ def _taken_apart(text: str, repairs: tuple[str, ...]) -> list[_Part]:
             parts.append(_Part(problem="too-deep", detail=REJECTS["too-deep"]))
             break
         except ValueError as error:
-            problem = _why(text, at, error)
-            if parts and problem not in ("truncated", "malformed"):
-                problem = "trailing-text"
-            parts.append(_Part(problem=problem, detail=f"{REJECTS[problem]}{_said(error)}", at=at))
+            parts.append(_unread(text, at, error, after=bool(parts)))
             break
         parts += _of_value(value, (*repairs, *fixed, how), how == "array")
         at = document.skip(text, at, " \t\r,")
     return parts
+
+
+def _unread(text: str, at: int, error: ValueError, *, after: bool = False) -> _Part:
+    """What could not be read, `after` something that could be."""
+    problem = _why(text, at, error)
+    if after and problem not in ("truncated", "malformed"):
+        problem = "trailing-text"
+    return _Part(problem=problem, detail=f"{REJECTS[problem]}{_said(error)}", at=at)
 
 
 def _why(text: str, at: int, error: ValueError) -> str:

@@ -49,18 +49,18 @@ def summary_and_duplicates(path: str) -> None:
     from cairnops.analytics import quick, split
 
     ids: list[pl.Series] = []
-    choose, take = split.Split._choose, quick.Counting.take
+    choose, count = split.Split._choose, quick.Counting._count
 
     def chosen(self: split.Split) -> list[pl.Expr]:
         (field,) = (f for f in self.fields if f.name == "decisionId")
         text = pl.col(field.column).cast(pl.Binary).bin.slice(len(field.before.encode())).cast(pl.String)
-        return [*choose(self), text.cast(pl.Int64, strict=False).alias("id")]
+        return [text.cast(pl.Int64, strict=False).alias("id"), *choose(self)]
 
-    def taken(self: quick.Counting, piece: split.Taken) -> None:
+    def counted(self: quick.Counting, piece: split.Taken, places: list[tuple[int, int]]) -> None:
         ids.append(piece._good["id"])
-        take(self, piece)
+        count(self, piece, places)
 
-    split.Split._choose, quick.Counting.take = chosen, taken  # type: ignore[method-assign]
+    split.Split._choose, quick.Counting._count = chosen, counted  # type: ignore[method-assign]
     summary(path)
     every = pl.concat(ids).sort()
     assert len(every.filter(every == every.shift()).unique()) > 0

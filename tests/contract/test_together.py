@@ -165,6 +165,34 @@ def test_what_is_for_one_help_desk_never_goes_to_another(database: Any, desk_on:
         connection.execute("UPDATE effect SET destination = 'second' WHERE due_ms IS NOT NULL")
 
 
+def test_whoever_wants_the_next_number_waits_for_one_trip_to_the_server(
+    postgresql: Any, desk_on: Callable[..., Desk], approve: Callable[..., Request]
+) -> None:
+    """What follows the number goes off with the commit; the same for the ends that workers record."""
+    ledger = SqlLedger(postgresql.engine)
+    desk, outbox = desk_on(ledger), SqlOutbox(postgresql.engine)
+    seen: list[tuple[str, bool]] = []
+
+    def look(_c: Any, cursor: Any, statement: str, *_: Any) -> None:
+        together = cursor.connection.pgconn.pipeline_status != psycopg.pq.PipelineStatus.OFF
+        seen.append((" ".join(statement.split()[:3]), together))
+
+    event.listen(postgresql.engine, "before_cursor_execute", look)
+    desk.submit(approve())
+    assert [what for what, together in seen if together] == [
+        "INSERT INTO decision", "INSERT INTO request", "INSERT INTO effect", "INSERT INTO event",
+    ]  # fmt: skip
+    seen.clear()
+    claim = outbox.claim("w", now_ms=1, lease_ms=9)
+    assert claim and outbox.finish(
+        claim, FinalStatus.SUCCESS, at=AT, result=OK, duration_us=1, recovered=False
+    )
+    assert [what for what, together in seen if together] == [
+        "UPDATE effect SET", "INSERT INTO attempt", "INSERT INTO sync_event", "INSERT INTO event",
+    ]  # fmt: skip
+    assert [d["final"]["status"] for d in ledger.deliveries() if d["final"]] == ["SUCCESS"]
+
+
 # A server that goes away
 
 

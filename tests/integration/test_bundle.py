@@ -12,6 +12,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 from cairnops.domain.conversations import Actor, Author, Conversation, Message, Status
 from cairnops.domain.requests import Action, Request
 from cairnops.errors import CairnError, InputError
-from cairnops.evidence import bags, bundle, payload, redact, redacted, verify
+from cairnops.evidence import bags, bundle, charts, payload, redact, redacted, verify
 from cairnops.evidence.bags import Limits
 from cairnops.evidence.payload import Trust
 from cairnops.settings import Settings
@@ -784,6 +785,7 @@ def test_the_commands_hand_over_from_one_to_the_next(cli: Cli, played: Path, tmp
     assert done.code == 0 and "checkpoint of 7 records" in done.out
     done = cli("evidence", "verify", target)
     assert done.code == 0 and "7 of 7 required" in done.out
+    assert "b/data/report/report.html" in zipfile.ZipFile(target).namelist()
     assert max(map(len, done.out.splitlines())) <= 80
     done = cli("evidence", "verify", target, "--json")
     assert json.loads(done.out)["verdict"] == "verified"
@@ -796,6 +798,26 @@ def test_the_commands_hand_over_from_one_to_the_next(cli: Cli, played: Path, tmp
     assert cli("evidence", "bundle", SESSION, "-w", played, "-o", target).code == 0
     assert cli("evidence", "verify", tmp_path / "absent").code == 2
     assert cli("evidence", "bundle", "nobody", "-w", played).code == 2
+
+
+def test_the_report_goes_along_and_one_made_by_hand_in_its_place(
+    played: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(charts, "available", lambda: False)
+    with Workspace.open(played, Settings({})) as w:
+        page = partial(bundle.report_of, w, SESSION)
+        bags_made = [bundle.write(w, SESSION, tmp_path / n, at=AT, page=page) for n in ("one", "two")]
+        text = (tmp_path / "one" / "data/report/report.html").read_text(encoding="utf-8")
+        assert "Escalation desk report" in text and "Alex Rivera" in text
+        assert len({b.kept.fingerprint for b in bags_made}) == 1
+        assert not verify.verify(tmp_path / "one").faults
+        shown = redact.redact(
+            tmp_path / "one", tmp_path / "shown", tmp_path / "openings", at=AT, secret=SECRET
+        )
+        assert not (shown.kept.path / "data" / "report").exists()
+        (w.artifact_folder(SESSION) / "report.html").write_text("<p>By hand</p>", encoding="utf-8")
+        bundle.write(w, SESSION, tmp_path / "three", at=AT, page=page)
+    assert (tmp_path / "three" / "data/report/report.html").read_text(encoding="utf-8") == "<p>By hand</p>"
 
 
 def test_without_a_name_it_lies_beside_the_artifacts(cli: Cli, played: Path) -> None:

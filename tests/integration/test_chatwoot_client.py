@@ -720,6 +720,34 @@ def test_a_conversation_is_read_from_what_there_is(over: dict[str, Any], expecte
     assert {name: getattr(read, name) for name in expected} == expected
 
 
+def form(key: int, answers: object, kind: str = "input_csat") -> dict[str, Any]:
+    attributes = {"submitted_values": answers}
+    return {
+        "id": key, "message_type": 3, "content_type": kind, "created_at": 1, "content_attributes": attributes
+    }  # fmt: skip
+
+
+def rated(rating: object) -> dict[str, Any]:
+    return {"csat_survey_response": {"rating": rating, "feedback_message": "fine"}}
+
+
+@pytest.mark.parametrize(
+    ("rows", "csat"),
+    [
+        pytest.param([form(7, rated(4))], "4", id="answered"),
+        pytest.param([form(10, rated(2)), form(9, rated(5))], "2", id="the newest answer"),
+        pytest.param([form(7, rated(3)), form(8, None)], "3", id="asked again and not answered"),
+        pytest.param([form(7, [{"name": "email", "value": "a@b"}])], None, id="another form's answers"),
+        pytest.param([form(7, rated("5<b>"))], None, id="no number"),
+        pytest.param([form(7, rated(5), "text")], None, id="not the satisfaction form"),
+    ],
+)
+def test_the_customers_rating_reaches_the_row_of_the_conversation(
+    rows: list[dict[str, Any]], csat: str | None
+) -> None:
+    assert shapes.conversation(ROW, rows).extra.get("csat") == csat
+
+
 @pytest.mark.parametrize(
     ("over", "said"),
     [

@@ -608,7 +608,7 @@ def test_a_threshold_of_the_workspace_says_who_set_it(cli: Any, played: Path) ->
     (played / "policy.yaml").write_text("profile: dry-run\nalerts:\n  min_samples: 3\n")
     done = cli("summary", SAMPLE, "-w", played)
     assert done.code == 1
-    assert "alerts.min_samples set by policy.yaml" in " ".join(done.out.split())
+    assert "alerts.min_samples set by policy.yaml in place of 5" in " ".join(done.out.split())
 
 
 def test_parity_shows_both_legacy_tools(cli: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cairnops.errors import CairnError, NotFound
-from cairnops.evidence import exports
+from cairnops.evidence import charts, exports
 from cairnops.settings import Settings
 from cairnops.store.baselines import SqlBaselines
 from cairnops.workspace import Workspace
@@ -105,6 +105,25 @@ def test_the_moment_is_the_datas_own_unless_another_is_named(cli: Any, played: P
     assert moment() == "2025-10-16T18:08:00.000Z"
     assert moment("--at", "2025-10-16T17:00:00Z") == "2025-10-16T17:00:00.000Z"
     assert moment("--at", "now") > "2025-10-17"
+
+
+@pytest.mark.parametrize("report", ["sla", "latency", "practice", "html"])
+def test_what_is_set_otherwise_stands_beside_what_the_profile_says(
+    report: str, cli: Any, played: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(charts, "available", lambda: False)
+    (played / "policy.yaml").write_text("profile: dry-run\nescalation:\n  update_hours: 48\n")
+    page = tmp_path / "page.html"
+    done = cli("report", report, "-w", played, *(["-o", page] if report == "html" else []))
+    told = page.read_text(encoding="utf-8") if report == "html" else " ".join(done.out.split())
+    assert "escalation.update_hours 48 set by policy.yaml, in place of 24" in told
+
+
+def test_a_threshold_given_for_once_stands_beside_the_policys(cli: Any, played: Path) -> None:
+    done = cli("report", "sla", "--min-samples", "2", "-w", played, "--json")
+    assert json.loads(done.out)["policy"]["overrides"] == [
+        {"key": "alerts.min_samples", "value": 2, "instead": 5, "by": "--min-samples"}
+    ]
 
 
 def test_the_policy_judged_by_is_the_one_named(cli: Any, played: Path, tmp_path: Path) -> None:

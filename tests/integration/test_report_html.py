@@ -133,7 +133,32 @@ def test_every_figure_leads_to_exactly_the_rows_it_counts(whole: str) -> None:
         "decisions",
         "spans",
         "runs",
+        "deliveries",
     }
+
+
+@pytest.mark.parametrize(
+    "anchor",
+    [
+        pytest.param("#conversations?conversation_created=yes&last_customer_message=yes", id="both clocks"),
+        pytest.param("#runs?raised=refund.above_tier&answer=right|acceptable|wrong", id="a guardrail raised"),
+        pytest.param("#runs?silent=refund.above_tier&answer=right|acceptable|wrong", id="a guardrail silent"),
+        pytest.param("#deliveries?class=success", id="delivered"),
+        pytest.param("#deliveries?status=TIMEOUT", id="a status"),
+        pytest.param("#deliveries?cause=ETIMEDOUT", id="an error"),
+        pytest.param("#deliveries?timed=yes", id="durations"),
+    ],
+)
+def test_no_part_of_the_page_keeps_its_rows_to_itself(whole: str, anchor: str) -> None:
+    page = Page(whole)
+    counts = [int(link["data-n"]) for link in page.links if link.get("href") == anchor and "data-n" in link]
+    assert counts and counts[0] == page.found(anchor[1:]) > 0
+
+
+def test_a_delivery_shows_what_the_figures_say_of_it(whole: str) -> None:
+    rows = re.findall(r"<tr data-t=\"class=failure.*?</tr>", whole)
+    assert rows and all("ETIMEDOUT" in row for row in rows)
+    assert all(re.search(r'data-v="\d+\.\d+">[\d,.]+</td><td class=n data-v="2"', row) for row in rows)
 
 
 def test_every_link_and_every_mark_of_a_chart_has_its_place_in_the_page(
@@ -235,7 +260,7 @@ def test_the_command_writes_the_page_of_a_session_and_its_charts(
     text = out.read_text(encoding="utf-8")
     assert "cx-escalations</h1>" in text
     # A note sent outside a decision is a delivery like any other, and has its row.
-    assert "Deliveries <b>6</b>" in text and "of 6 events" in text
+    assert re.search(r"Deliveries <b><a [^>]*>6</a></b>", text) and "of 6 events" in text
     assert len(Page(text).rows["deliveries"]) == 6
     assert "failure rate 16.67% of known outcomes is above 10%" in text
     assert "no escalation waits past its target" in text
@@ -254,7 +279,7 @@ def test_the_footer_names_every_source_by_its_hash(cli: Cli, tmp_path: Path) -> 
     assert cli("report", "html", SAMPLE, "-w", tmp_path / "w", "-o", out).code == 0
     text = out.read_text(encoding="utf-8")
     assert hashlib.sha256(SAMPLE.read_bytes()).hexdigest() in text
-    for said in ("method linear", "of known outcomes", "p95 by method", "1 failed"):
+    for said in ("method linear", "of known outcomes", "p95 by method", "1</a> failed"):
         assert said in text
     assert not (tmp_path / "w").exists()
 

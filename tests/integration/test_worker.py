@@ -33,9 +33,11 @@ ALEX = Actor(email="alex@shop.example")
 #: A second is not waited for: what takes 0.8 s is late here.
 POLICY = DeliveryPolicy(max_attempts=3, timeout_ms=800, settle_ms=400, backoff_ms=5)
 #: Where no single outcome is asked for, and nobody minds a machine that stands still for a while.
-HASTY = replace(POLICY, timeout_ms=400, settle_ms=300)
-#: Sure to land after the deadline and before the look-up.
+HASTY = replace(POLICY, timeout_ms=400, settle_ms=600)
+#: Sure to land after the deadline.
 LATE_MS = 1000
+#: What lands late is sure to have landed before the look-up, whatever else the machine has to do.
+PATIENT = replace(POLICY, settle_ms=2000)
 
 DRAFTS = {
     EffectKind.REPLY: {"text": "Hi Alex, **not** bold.\n=1+1"},
@@ -215,7 +217,11 @@ def test_every_fault_for_every_kind(
             fault | {"match": {"call": CALLS[kind], "conversation_id": 200 + place}},
         ]
     bench.faults(*rules)
-    assert bench.drain(workers=8) == 2 * len(KINDS)
+    awaited = fault["action"] in ("timeout", "accepted_no_answer") or fault.get("delay_ms", 0) > 60
+    # Where the deadline is not what is asked about, none is missed because the machine is busy.
+    policy = replace(POLICY, timeout_ms=30_000) if not awaited or fault.get("close") else POLICY
+    policy = PATIENT if fault["action"] == "accepted_late" else policy
+    assert bench.drain(policy, workers=8) == 2 * len(KINDS)
     bench.judged()
     for row in bench.ledger.deliveries():
         final = row["final"]
@@ -249,7 +255,7 @@ def mixed(bench: Bench, seed: int, percent: int) -> None:
     bench.faults(
         {
             "random": {"rate_percent": percent, "seed": seed, "actions": MIX},
-            "delay_ms": 550,
+            "delay_ms": 450,
             "retry_after_s": 0,
         }
     )

@@ -3,22 +3,34 @@
 import itertools
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cairnops.analytics import engine, frames
+from cairnops.analytics import engine, frames, quick
 from cairnops.analytics.engine import NotThisWay, tally_large
 from cairnops.analytics.quick import pieces, tally_alike
 from cairnops.analytics.scan import Scan, database
 from cairnops.analytics.summary import summarize
 from cairnops.domain.measures import AlertPolicy, MeasurePolicy
 from cairnops.telemetry import synthetic
+from cairnops.telemetry.reader import Book
 from cairnops.telemetry.source import Source
 
 MEASURES = MeasurePolicy()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _every_line_put_right() -> Iterator[None]:
+    """As if there were many of them: a few damaged lines are quicker left to the careful reader."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quick, "_WORTH_IT", 1)
+        yield
+
+
 ROW = '{"decisionId":%d,"status":"%s","durationMs":%s,"errorCode":%s,"attempt":%d,"timestamp":"%s","scope":"%s"}'
 
 
@@ -313,6 +325,52 @@ def test_one_flaw_among_hundreds_of_rows_is_seen(tmp_path, old, new):
     with Source(path) as source:
         (taken,) = pieces(source)
     assert [place for place, _ in taken.left()] == [850]
+
+
+_A, _B = (
+    f'{{"id":{n},"status":"FAILED","durationMs":{n}.5,"errorCode":"E{n}","timestamp":"2025-10-09T14:05:0{n}.318Z"}}'
+    for n in (7, 8)
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "put_right"),
+    [
+        pytest.param("\ufeff" + _A, True, id="a-mark"),
+        pytest.param(_A + ",", True, id="a-comma"),
+        pytest.param("\ufeff" + _A + ",", True, id="a-mark-and-a-comma"),
+        pytest.param(_A + _B, True, id="side-by-side"),
+        pytest.param("\ufeff" + _A + _B + _A, True, id="a-mark-and-three-side-by-side"),
+        pytest.param(f"[{_A}]", True, id="an-array-of-one"),
+        pytest.param(f"[{_A},{_B}]", True, id="an-array"),
+        pytest.param("\ufeff" + f"[{_A},{_B}]", True, id="a-mark-and-an-array"),
+        pytest.param("\ufeff\ufeff" + _A, False, id="two-marks"),
+        pytest.param(_A + ",,", False, id="two-commas"),
+        pytest.param(_A + "}", False, id="a-brace-too-many"),
+        pytest.param(_A + _B[:-9], False, id="side-by-side-and-broken-off"),
+        pytest.param(_A + _B + ",", False, id="side-by-side-and-a-comma"),
+        pytest.param(f"{_A} {_B}", False, id="side-by-side-with-a-blank"),
+        pytest.param(f"[{_A},{{}}]", False, id="an-array-with-an-empty-object"),
+        pytest.param(f"[{_A},1]", False, id="an-array-with-a-number"),
+        pytest.param(f"[{_A},{_B[:-1]},}}]", False, id="an-array-with-a-comma-inside"),
+        pytest.param(_A.replace("FAILED", "a}{b"), True, id="braces-in-a-text"),
+        pytest.param(_A.replace("FAILED", "a}{b") + _B, False, id="side-by-side-and-braces-in-a-text"),
+        pytest.param(f"[{_A.replace('FAILED', 'a},{b')}]", False, id="an-array-and-braces-in-a-text"),
+    ],
+)
+def test_a_damaged_line_is_put_right_as_the_careful_reader_does(tmp_path, monkeypatch, line, put_right):
+    careful = []
+    one = Book.one
+    monkeypatch.setattr(Book, "one", lambda *given: careful.append(given[2]) or one(*given))
+    row = _A.replace("FAILED", "SUCCESS").replace('"E7"', "null")
+    path = tmp_path / "e.ndjson"
+    path.write_text("\n".join([*[row] * 40, line, row, line, *[row] * 60]) + "\n")
+    # The line is the first of its piece, or in the middle.
+    for piece in (40 * len(row + "\n"), 1 << 20):
+        assert alike(path, piece=piece) == figures(path, "python")
+        careful = [raw for raw in careful if raw.strip().decode() == line]
+        assert bool(careful) is not put_right
+        careful.clear()
 
 
 @pytest.mark.parametrize(

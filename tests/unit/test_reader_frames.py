@@ -140,6 +140,39 @@ def test_a_converted_export_gives_the_same_figures(tmp_path, name, seconds):
     assert [p.name for p in (tmp_path / "out").iterdir()] == [converted.path.name]
 
 
+def test_the_counts_a_converted_export_carries_are_those_of_its_rows(tmp_path, monkeypatch):
+    import duckdb
+
+    path = tmp_path / "dirty.ndjson"
+    synthetic.make(path, rows=300, dirt=0.05, seed=6)
+    (carrying,) = parquet.convert(path, tmp_path / "kept")
+    asked = []
+    counts = parquet._counts
+    monkeypatch.setattr(parquet, "_counts", lambda con: asked.append(con) or counts(con))
+
+    def figures(of):
+        return summarize(of, measures=MeasurePolicy(), alerts=AlertPolicy()).to_dict()
+
+    kept = figures(carrying.path)
+    assert not asked
+    # As a file is that has too many of them, or rows that they are not of.
+    monkeypatch.setattr(parquet, "_COUNTS_KEPT", 0)
+    (without,) = parquet.convert(path, tmp_path / "asked")
+    asked.clear()
+    assert figures(without.path) == kept
+    assert len(asked) == 1
+    shorter = tmp_path / "shorter.parquet"
+    with duckdb.connect() as con:
+        ((said,),) = con.execute(f"SELECT value FROM parquet_kv_metadata('{carrying.path}')").fetchall()
+        con.execute(
+            f"COPY (SELECT * FROM read_parquet('{carrying.path}') LIMIT 9) TO '{shorter}'"
+            f" (FORMAT parquet, KV_METADATA {{cairnops: {parquet._text(said.decode())}}})"
+        )
+    totals = figures(shorter)["totals"]
+    assert sum(totals[kind] for kind in ("success", "failure", "unknown")) == 9
+    assert len(asked) == 2
+
+
 def _sql(path, query):
     import duckdb
 

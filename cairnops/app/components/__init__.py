@@ -1,6 +1,15 @@
 """Our own pieces of the screen; text from outside reaches the page as text and nothing else."""
 
-from cairnops.app.components.background import Toast, announcer, heartbeat, live, page_style, person, toasts
+from cairnops.app.components.background import (
+    Toast,
+    announcer,
+    heartbeat,
+    live,
+    news,
+    page_style,
+    person,
+    toasts,
+)
 from cairnops.app.components.case import (
     Banner,
     Bubble,
@@ -32,6 +41,6 @@ from cairnops.app.components.tables import (
 __all__ = [
     "Banner", "Bubble", "Cell", "Clock", "Column", "Flag", "Header", "OrderFacts", "Part", "QueueRow", "Row",
     "Stretch", "Tile", "Toast", "Tone", "agenda_timer", "announcer", "banners", "case_header", "copy_button",
-    "data_table", "editor", "editor_text", "heartbeat", "live", "page_style", "person", "queue_table", "stat_tiles",
-    "thread", "toasts",
+    "data_table", "editor", "editor_text", "heartbeat", "live", "news", "page_style", "person", "queue_table",
+    "stat_tiles", "thread", "toasts",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from cairnops.app.components.mount import hear, register, styles
 
 _ANNOUNCER = register("announcer")
 _LIVE = register("live")
+_NEWS = register("news")
 _TOASTS = register("toasts")
 _PERSON = register("person")
 _HEARTBEAT = register("heartbeat")
@@ -18,9 +19,30 @@ def page_style() -> None:
     _PAGE_STYLE(key="page_style")
 
 
-def announcer(text: str, seq: int, *, key: str = "announcer") -> None:
-    """Say `text` to screen readers, politely; the same text again when `seq` is another number."""
-    _ANNOUNCER(key=key, data={"text": text, "seq": seq})
+def announcer(
+    text: str,
+    seq: int,
+    *,
+    due: int = 0,
+    opens: Sequence[str] = (),
+    on_open: Callable[[str, str], None] = lambda *_: None,
+    key: str = "announcer",
+) -> None:
+    """Say `text` to screen readers, politely; the same text again when `seq` is another number.
+
+    A `due` other than the one before draws the page's live part again. `on_open` hears of what is to be opened
+    anywhere on the page, when it is of one of the kinds in `opens`: its kind, and its id.
+    """
+    _ANNOUNCER(
+        key=key,
+        data={"text": text, "seq": seq, "due": due, "opens": list(opens)},
+        on_open_change=hear(key, "open", lambda sent: on_open(str(sent["kind"]), str(sent["what"]))),
+    )
+
+
+def news(version: str, on_change: Callable[[str], None], *, key: str = "news") -> None:
+    """In the live part of a page, drawn from `version`: hears in place of `live` of every other version."""
+    _NEWS(key=key, data={"version": version}, on_changed_change=hear(key, "changed", on_change))
 
 
 class Toast(TypedDict):

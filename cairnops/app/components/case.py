@@ -98,11 +98,24 @@ def thread(
     *,
     key: str,
     label: str = "Conversation history",
+    heading: bool = False,
     empty: str = "No recent messages available.",
     height: int = 380,
 ) -> None:
-    """The messages as bubbles, oldest first, scrolled to the newest; at most `height` pixels high."""
-    _THREAD(key=key, data={"messages": list(messages), "label": label, "empty": empty, "height": height})
+    """The messages as bubbles, oldest first, scrolled to the newest; at most `height` pixels high.
+
+    `label` names them for screen readers and, with `heading`, above them.
+    """
+    _THREAD(
+        key=key,
+        data={
+            "messages": list(messages),
+            "label": label,
+            "heading": heading,
+            "empty": empty,
+            "height": height,
+        },
+    )
 
 
 def editor(
@@ -118,6 +131,9 @@ def editor(
     max_chars: int = 0,
     rows: int = 4,
     mono: bool = False,
+    heading: str = "",
+    before: str = "",
+    after: str = "",
 ) -> str:
     """A field for a longer text; the newest text that reached the server, at first `text`.
 
@@ -125,7 +141,8 @@ def editor(
     place. It is sent a quarter of a second after the last key, and at once before whatever leaves the field:
     a click elsewhere, Escape, Ctrl/Cmd+Enter. `on_change` is told the newest text; a press that leaves the field
     comes with the same run, perhaps before it, so what acts on the press reads `editor_text`. `diff` is drawn below as
-    long as it has a change; `max_chars` (0: none) is counted in code points and warns, it does not cut.
+    long as it has a change; `max_chars` (0: none) is counted in code points and warns, it does not cut. `heading`
+    and `before` stand above the field and `after` below it, as text.
     """
     now = editor_text(key, epoch, text)
     _EDITOR(
@@ -140,6 +157,9 @@ def editor(
             "max_chars": max_chars,
             "rows": rows,
             "mono": mono,
+            "heading": heading,
+            "before": before,
+            "after": after,
         },
         # Not `value`: Streamlit unpacks a state of that one name when it compares, and then calls nobody.
         on_typed_change=hear(key, "typed", lambda sent: _tell(sent, epoch, on_change)),
@@ -159,6 +179,14 @@ def _tell(sent: dict[str, Any], epoch: int | str, on_change: Callable[[str], Non
         on_change(str(sent["text"]))
 
 
-def banners(shown: Sequence[Banner], *, key: str, label: str = "Guardrails") -> None:
-    """The guardrails that speak; a block that appears while somebody works is announced at once."""
-    _BANNERS(key=key, data={"banners": list(shown), "label": label})
+def banners(
+    shown: Sequence[Banner], *, key: str, label: str = "Guardrails", known: Sequence[str] | None = None
+) -> None:
+    """The guardrails that speak; a block that appears while somebody works is announced at once.
+
+    One whose code is in `known` was there before; without `known`, so were those drawn first.
+    """
+    _BANNERS(
+        key=key,
+        data={"banners": list(shown), "label": label, "known": None if known is None else list(known)},
+    )

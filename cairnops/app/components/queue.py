@@ -36,11 +36,13 @@ def queue_table(
     focus: tuple[str, int] | None = None,
     empty: str = "Nothing is waiting.",
     caption: str = "Waiting conversations",
+    door: str = "",
 ) -> None:
     """Draw the rows in their order; `on_open` is told the id of the row that was clicked or entered.
 
     `now_ms` is the server's time in milliseconds since the epoch. `focus` is a row's id and a number that grows:
-    with a new number the focus goes to that row, or to the one after it when it has left.
+    with a new number the focus goes to that row, or to the one after it when it has left. Where an announcer opens
+    things of the kind `door`, it is told in place of `on_open`.
     """
     _QUEUE(
         key=key,
@@ -50,6 +52,7 @@ def queue_table(
             "focus": None if focus is None else list(focus),
             "empty": empty,
             "caption": caption,
+            "door": door,
         },
         on_open_change=hear(key, "open", lambda sent: on_open(str(sent["id"]))),
     )

@@ -1,4 +1,4 @@
-"""What runs for every browser: who it is, the pages their role has, the live bridge, and the overlay last."""
+"""What runs for every browser: who it is, the pages their role has, the overlay, and the live bridge."""
 
 from pathlib import Path
 
@@ -14,12 +14,11 @@ page_style()
 
 person = chrome.sign_in()
 if person is not None:
-    shell.begin(person)
-    shell.toasts()
+    shell.begin(person, chrome.changed)
     page = st.navigation(chrome.pages(), position="sidebar")
+    shell.overlay()
     chrome.sidebar()
     chrome.bridge()
     heartbeat("/api/heartbeat", shell.tab())
     page.run()
-    shell.overlay()
     shell.end()

@@ -9,7 +9,7 @@ from cairnops.app.components import banners, case_header, editor, thread
 from cairnops.app.pages import case_form as form
 from cairnops.app.pages import case_steps as steps
 from cairnops.app.room import LEASE_MS, milliseconds
-from cairnops.app.text import plain
+from cairnops.app.text import line, plain
 from cairnops.app.views import case as cases
 from cairnops.desk.desk import View
 from cairnops.domain.requests import Action
@@ -22,6 +22,7 @@ from cairnops.workspace import mint
 ss = st.session_state
 
 
+@shell.opener("case")
 def open_case(conversation: str) -> None:
     """Claim a case and put its modal up; somebody else's case is refused with who has it."""
     room, person = shell.room(), shell.me()
@@ -91,12 +92,8 @@ def _dialog(conversation: str) -> None:
     state["stirred"] = form.stirred(conversation)
     view: View = state["view"]
     title = plain(f"{view.conversation.customer or 'No name known'} · {conversation}")
-
-    @st.dialog(title, width="large", on_dismiss=leave)
-    def body() -> None:
+    with shell.modal(title, width="large", on_dismiss=leave):
         _body(state, view)
-
-    body()
 
 
 def _body(state: dict[str, Any], view: View) -> None:
@@ -113,19 +110,18 @@ def _body(state: dict[str, Any], view: View) -> None:
     left, right = st.columns([5, 6], gap="medium")
     with left:
         messages, earlier = cases.thread(view.conversation, whole=state["whole"])
-        st.markdown("**Conversation history**")
         if earlier:
             st.button(f"Show {earlier} earlier", key="_whole", on_click=_whole, type="tertiary")
-        thread(messages, key=f"_thread_{state['epoch']}")
+        thread(messages, key=f"_thread_{state['epoch']}", heading=True)
         explained = form.explained()
-        if state["key"]:
-            # Whoever only reads is not about to send anything.
-            banners(cases.banners(verdicts, explained=explained), key="_banners")
+        # Whoever only reads is not about to send anything.
+        speak = cases.banners(verdicts, explained=explained) if state["key"] else []
+        known, state["known"] = state.get("known"), [banner["code"] for banner in speak]
+        if speak:
+            banners(speak, key=f"_banners_{state['epoch']}", known=known)
         if explained:
             _hints(view)
     with right:
-        st.markdown("**Suggested reply**" if view.suggestion else "**Reply by hand**")
-        st.caption(plain(cases.source_line(view), 300))
         buttons = cases.buttons(
             view,
             policy,
@@ -145,9 +141,10 @@ def _body(state: dict[str, Any], view: View) -> None:
             disabled=shut,
             placeholder="Write the reply here.",
             on_change=form.text_typed,
+            heading="Suggested reply" if view.suggestion else "Reply by hand",
+            before=line(cases.source_line(view)),
+            after=line("Sources: " + " · ".join(sources)) if (sources := cases.citations(view)) else "",
         )
-        if sources := cases.citations(view):
-            st.caption(plain("Sources: " + " · ".join(sources), 400))
         editor(
             state["note"],
             key=f"_note_main_{state['epoch']}",

@@ -51,6 +51,7 @@ def begin(conversation: str, view: View, draft: Draft | None) -> None:
         "whole": False,
         "unfolded": False,
         "rows": 0,
+        "opened": view if draft and draft.text is None and not draft.note else None,
     }
 
 
@@ -126,6 +127,11 @@ def request_of(state: dict[str, Any], action: Action, *, key: str, **more: Any) 
 
 def judged(state: dict[str, Any], action: Action) -> tuple[tuple[Verdict, ...], int]:
     """What pressing would meet now."""
+    opened: View | None = state.pop("opened", None)
+    version = shell.room().workspace.ledger.version
+    # Just opened and nothing typed: that was judged on the way, unless something has come in since.
+    if opened and action is Action.APPROVE_SEND and version(state["conversation"]) == opened.version:
+        return opened.verdicts, opened.version
     return desk_of(state["conversation"]).preview(request_of(state, action, key=""))
 
 

@@ -26,6 +26,7 @@ def pressed(action: Action) -> None:
         form.keep()
         form.release()
         shell.close()
+        return
     state = form.newest()
     if state["step"]:
         # A button of the step before, met while this one was being drawn: nobody saw what it would send.

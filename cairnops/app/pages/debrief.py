@@ -82,13 +82,10 @@ def _dialog(conversation: str, operator: str = "") -> None:
     found = practice.debrief(room.workspace, shell.focus(), given[1], Actor(email=who)) if given else None
     title = f"Debrief: {found.seeded.letter} {found.seeded.title}" if found else "Debrief"
 
-    @st.dialog(plain(title), width="large", on_dismiss=shell.dismiss)
-    def body() -> None:
+    with shell.modal(plain(title), width="large"):
         if found is None:
             st.text("This case has not been finished yet.")
             return
         if who != shell.me().email:
             st.text(words.person(who))
         draw(found, key=f"_debrief_{conversation}")
-
-    body()

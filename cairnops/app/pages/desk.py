@@ -84,6 +84,7 @@ def _live() -> None:
         [_row(row) for row in view.rows],
         key="_queue",
         on_open=case.open_case,
+        door="case",
         now_ms=milliseconds(shell.room().now()),
         focus=st.session_state.get("_after"),
         empty=view.sentence or "Nobody waits.",
@@ -243,9 +244,7 @@ def _debrief(conversation: str) -> None:
 def _receipt_dialog(uid: str) -> None:
     rows = shell.room().workspace.ledger.decisions(uid=uid)
     found = _receipt(rows[0], rows)
-
-    @st.dialog(f"Decision {found.number}", on_dismiss=shell.dismiss)
-    def body() -> None:
+    with shell.modal(f"Decision {found.number}"):
         st.text(f"{found.title} · {found.customer} · {found.conversation}")
         st.text(f"Saved at {found.saved}")
         if found.sla:
@@ -258,8 +257,6 @@ def _receipt_dialog(uid: str) -> None:
         line = _worksheet_line(rows[0])
         copy_button(line, "Copy the worksheet row", key=f"_copy_{uid}")
         st.code(line, language=None, wrap_lines=True)
-
-    body()
 
 
 def _worksheet_line(decision: dict[str, Any]) -> str:

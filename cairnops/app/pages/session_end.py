@@ -337,22 +337,14 @@ def _ask() -> None:
 
 @shell.dialog("close_session")
 def _dialog(name: str) -> None:
-    @st.dialog("Close the session?", on_dismiss=shell.dismiss)
-    def body() -> None:
+    with shell.modal("Close the session?"):
         st.text(f"Nobody can work in {name} any more. The log is sealed and the bundle is written.")
         held = shell.room().workspace.sessions.get(name)
         if left := len(undebriefed(read(held))):
             st.text(f"{words.count(left, 'case')} without a debrief will have no result.")
         with st.container(horizontal=True):
             st.button("Close and hand over", type="primary", key="_close_yes", on_click=_ended, args=(name,))
-            st.button("Cancel", type="tertiary", key="_close_no", on_click=_dismissed)
-
-    body()
-
-
-def _dismissed() -> None:
-    shell.dismiss()
-    shell.refresh("overlay")
+            st.button("Cancel", type="tertiary", key="_close_no", on_click=shell.close)
 
 
 def _ended(name: str) -> None:

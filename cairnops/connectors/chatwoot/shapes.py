@@ -172,7 +172,8 @@ def conversation(
     The customer's name comes from `meta.sender`, else from the first of `contacts` that has one, else it
     is empty. The customer key is the e-mail, else the identifier, else the contact's id. Order facts are
     read from custom attributes; all other attributes are kept as text in `extra`, and so is what the help
-    desk's own SLA says (`help_desk_sla_name`, `help_desk_sla_status`, thresholds in seconds).
+    desk's own SLA says (`help_desk_sla_name`, `help_desk_sla_status`, thresholds in seconds), and the customer's
+    latest rating (`csat`).
 
     Args:
         row: the conversation as the help desk shows it.
@@ -210,7 +211,7 @@ def _conversation(
     assignee = meta.get("assignee")
     if is_record(assignee):
         extra.setdefault("assignee", _text(assignee.get("email") or assignee.get("name") or ""))
-    extra |= _sla_facts(row)
+    extra |= _sla_facts(row) | _rating(rows)
     team = meta.get("team")
     inbox_id = row.get("inbox_id")
     priority = row.get("priority") or ""
@@ -241,6 +242,24 @@ def _sla_facts(row: dict[str, Any]) -> dict[str, str]:
     if not is_record(applied):
         return {}
     return {f"help_desk_{key}": _text(applied[key]) for key in _SLA_KEYS if applied.get(key) is not None}
+
+
+def _rating(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """What the customer answered to the newest satisfaction form that was answered: it hangs on the form's message."""
+    given: tuple[tuple[int, str], str] = (-1, ""), ""
+    for row in rows:
+        attributes = row.get("content_attributes")
+        answers = attributes.get("submitted_values") if is_record(attributes) else None
+        survey = answers.get("csat_survey_response") if is_record(answers) else None
+        rating = survey.get("rating") if is_record(survey) else None
+        # Only the help desk's own form: any message may carry attributes somebody made up.
+        if (
+            row.get("content_type") == "input_csat"
+            and isinstance(rating, int)
+            and not isinstance(rating, bool)
+        ):
+            given = max(given, (_order(str(row.get("id", ""))), str(rating)))
+    return {"csat": given[1]} if given[1] else {}
 
 
 def _revision(row: dict[str, Any]) -> int:

@@ -36,7 +36,7 @@ export default function ({ parentElement, data }) {
     made.list = el("ul", "", undefined, { "aria-label": data.label });
     made.alert = el("div", "co-hush", "", { role: "alert" });
     made.append(made.list, made.alert);
-    made.known = null;
+    made.known = data.known && new Set(data.known);
   });
   const blocks = data.banners.filter((banner) => banner.severity === "block" && !banner.overridden);
   keyed(node.list, data.banners, (banner, index) => `${banner.code} ${data.banners.slice(0, index).filter((b) => b.code === banner.code).length}`, () => el("li"), fill);
@@ -44,7 +44,9 @@ export default function ({ parentElement, data }) {
   // Whoever opens a case reads its blocks in their place; only one that comes while they work interrupts.
   if (node.known) {
     const fresh = blocks.filter((banner) => !node.known.has(banner.code));
-    if (fresh.length) put(node.alert, fresh.map((banner) => `Blocked: ${banner.sentence}`).join(" "));
+    // What comes together with its text is not read out: the text comes a moment later.
+    const said = fresh.map((banner) => `Blocked: ${banner.sentence}`).join(" ");
+    if (fresh.length) requestAnimationFrame(() => put(node.alert, said));
     else if (!blocks.length) put(node.alert, "");
   }
   node.known = new Set(blocks.map((banner) => banner.code));

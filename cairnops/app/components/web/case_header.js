@@ -1,6 +1,18 @@
 const PRIORITY = { P1: "bad", P2: "warn", P3: "info" };
 let headers = 0;
 
+// A press that changes what stands in the dialog takes its own button away, and the focus with it: until somebody
+// gives it back, Escape and Tab would go to the page, which does not listen.
+const keepFocus = (node) => {
+  const dialog = node.closest("[role=dialog]");
+  if (!dialog) return undefined;
+  const kept = new MutationObserver(() => {
+    if (dialog.isConnected && document.activeElement === document.body) dialog.focus({ preventScroll: true });
+  });
+  kept.observe(dialog, { childList: true, subtree: true });
+  return kept;
+};
+
 export default function ({ parentElement, data }) {
   const node = root(parentElement, "co-case", (made) => {
     const top = el("div", "co-case-top");
@@ -17,6 +29,7 @@ export default function ({ parentElement, data }) {
     top.append(made.facts, sla);
     made.append(top, made.chips, made.order);
     Object.assign(made, { sla, clock });
+    made.kept = keepFocus(made);
     escapeHidesTips(made);
   });
   renew(node.facts, [data.customer, data.conversation, data.status, data.priority], () => [
@@ -52,5 +65,8 @@ export default function ({ parentElement, data }) {
   };
   node.tick();
   ticking(node, () => node.tick());
-  return () => stopTicking(node);
+  return () => {
+    stopTicking(node);
+    node.kept?.disconnect();
+  };
 }

@@ -25,8 +25,10 @@ export default function ({ parentElement, data, setStateValue }) {
     // A stretch that scrolls must be reachable with the keyboard.
     const text = el("div", "co-diff-text", undefined, { tabindex: "0", role: "region", "aria-label": "Changed text" });
     diff.append(title, text);
-    made.append(top, area, diff);
-    Object.assign(made, { area, label, count, diff, text, sum, epoch: undefined, sent: undefined, timer: undefined });
+    const heading = el("div", "co-heading");
+    const [before, after] = [el("div", "co-quiet"), el("div", "co-quiet")];
+    made.append(heading, before, top, area, diff, after);
+    Object.assign(made, { heading, before, after, area, label, count, diff, text, sum, epoch: undefined, sent: undefined, timer: undefined });
 
     const send = () => {
       clearTimeout(made.timer);
@@ -58,6 +60,10 @@ export default function ({ parentElement, data, setStateValue }) {
     node.area.setAttribute("aria-invalid", String(Boolean(most) && used > most));
   };
   const { area } = node;
+  for (const name of ["heading", "before", "after"]) {
+    put(node[name], data[name]);
+    show(node[name], Boolean(data[name]));
+  }
   put(node.label, data.label);
   area.placeholder = data.placeholder;
   area.rows = data.rows;

@@ -1,4 +1,5 @@
 const TOGETHER_MS = 80;
+const SOON_MS = 10;
 const LOST_AFTER_MS = 3000;
 const AGAIN_MS = 2000;
 const BUSY = ["initial", "running", "rerunRequested", "stopRequested"];
@@ -27,20 +28,29 @@ export default function ({ parentElement, data, setTriggerValue }) {
     made.status = el("div", "co", undefined, { role: "status", "data-live-announcer": "true" });
     document.body.append(made.status);
     made.known = data.version;
-    let quiet, lost, again, source;
+    let quiet, lost, again, source, due;
 
     const say = () => {
       quiet = undefined;
-      if (made.newest === made.known) return;
+      const page = globalThis.__cairnopsNews;
+      if (!due && made.newest === (page?.version ?? made.known)) return;
       if (busy()) {
-        quiet = setTimeout(say, TOGETHER_MS);
+        quiet = setTimeout(say, due ? SOON_MS : TOGETHER_MS);
         return;
       }
       // Without a version to start from, the first one heard is where the page stands.
-      const tell = made.known !== null;
+      const tell = due || made.known !== null;
       made.known = made.newest;
-      if (tell) made.tell(made.newest);
+      due = false;
+      if (tell) (page ?? made).tell(made.newest ?? "");
     };
+    // Somebody here has done something: the page shows it as soon as it can.
+    made.hurry = () => {
+      due = true;
+      clearTimeout(quiet);
+      quiet = setTimeout(say);
+    };
+    addEventListener("cairnops-due", made.hurry);
     const hear = (event) => {
       made.newest = String(JSON.parse(event.data));
       quiet ??= setTimeout(say, TOGETHER_MS);
@@ -79,6 +89,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     document.addEventListener("visibilitychange", made.look);
     made.close = () => {
       document.removeEventListener("visibilitychange", made.look);
+      removeEventListener("cairnops-due", made.hurry);
       clearTimeout(quiet);
       made.rest();
     };

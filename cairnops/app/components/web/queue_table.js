@@ -102,6 +102,9 @@ const focusAfterDialog = (node, choose) => {
 };
 
 export default function ({ parentElement, data, setTriggerValue }) {
+  // Who turns back to the page finds its rows as they were: making hundreds of them anew takes longer than the rest.
+  const before = globalThis.__cairnopsQueue;
+  if (before && !before.isConnected && !parentElement.querySelector(":scope > .co-queue")) parentElement.append(before);
   const node = root(parentElement, "co-queue", (made) => {
     const table = el("table");
     const line = el("tr");
@@ -137,7 +140,9 @@ export default function ({ parentElement, data, setTriggerValue }) {
   node.opens = (id) => {
     const before = [...node.body.children].map((tr) => tr.dataset.key);
     focusAfterDialog(node, () => node.nextTo(id, before));
-    setTriggerValue("open", { id, seq: ++node.opened });
+    // Somebody else on the page may open it sooner.
+    const asked = new CustomEvent("cairnops-open", { cancelable: true, detail: { kind: data.door, what: id } });
+    if (!data.door || dispatchEvent(asked)) setTriggerValue("open", { id, seq: ++node.opened });
   };
   const now = serverNow(data.now_ms);
   const order = [...node.body.children].map((tr) => tr.dataset.key);
@@ -172,6 +177,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     for (const tr of node.body.children) tickRow(tr, at, data.now_ms);
   };
   ticking(node, () => node.tick());
+  globalThis.__cairnopsQueue = node;
   return () => {
     stopTicking(node);
     node.waiting?.disconnect();

@@ -32,10 +32,12 @@ export default function ({ parentElement, data }) {
   const node = root(parentElement, "co-thread", (made) => {
     made.log = el("div", "co-thread-log", undefined, { role: "log", tabindex: "0", "aria-label": data.label });
     made.empty = el("p", "co-thread-empty", data.empty);
-    made.append(made.log, made.empty);
+    made.head = el("div", "co-heading", data.label, { "aria-hidden": "true" });
+    made.append(made.head, made.log, made.empty);
     made.count = 0;
   });
   const { log } = node;
+  show(node.head, data.heading);
   log.style.maxHeight = `${data.height}px`;
   const atEnd = node.count === 0 || log.scrollHeight - log.scrollTop - log.clientHeight < 40;
   keyed(log, data.messages, (message, index) => message.id ?? index, makeMessage, updateMessage);
