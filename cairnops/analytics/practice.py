@@ -43,7 +43,7 @@ class Tally:
     """Counts of one operator, cohort, day, or of all. Every count of a breakdown adds up to the total's."""
 
     decisions: int = 0
-    #: Replies sent from a suggestion, and how many of them were edited.
+    #: Replies approved from a suggestion, and how many of them were edited.
     suggested: int = 0
     edited: int = 0
     #: Edited so far that little of the suggestion is left.
@@ -200,7 +200,7 @@ class PracticeReport:
 
 #: What each rate divides by.
 DENOMINATORS = {
-    "editRate": "replies sent from a suggestion",
+    "editRate": "replies approved from a suggestion",
     "abstainRate": "openings of a case; abstained where nothing was suggested",
     "overrideRate": "requests a guardrail's block met: overridden ones and stopped ones",
     "escalationRate": "conversations decided on",

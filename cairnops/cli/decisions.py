@@ -107,7 +107,7 @@ def show(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one decision whole: suggestion against what was sent, verdicts, the SLA clocks, every attempt.
+    """Show one decision whole: suggestion against what was approved, verdicts, the SLA clocks, every attempt.
 
     Example: cairnops decisions show 102
     """
@@ -179,23 +179,24 @@ def _told(d: dict[str, Any], effects: list[dict[str, Any]]) -> list[tuple[str, o
 
 
 def _texts(d: dict[str, Any]) -> list[tuple[str, object]]:
+    # Approved, not sent: whether the customer ever got it stands with the deliveries.
     from cairnops.domain import edits
 
-    shown, sent = d["suggestion"], d["finalText"]
-    if not sent:
+    shown, approved = d["suggestion"], d["finalText"]
+    if not approved:
         return [("suggested", shown["text"])] if shown else []
     if not shown:
-        return [("sent", sent)]
+        return [("approved", approved)]
     if not d["edited"]:
-        return [("sent", f"{sent}\n(word for word as suggested)")]
+        return [("approved", f"{approved}\n(word for word as suggested)")]
     marks = {"kept": "{}", "removed": "[-{}-]", "added": "{{+{}+}}"}
     told = "".join(
         f"{' ' * (len(c.text) - len(c.text.lstrip(' ')))}{marks[c.kind].format(c.text.lstrip(' '))}"
-        for c in edits.diff(shown["text"], sent)
+        for c in edits.diff(shown["text"], approved)
     )
     return [
         ("suggested", shown["text"]),
-        ("sent", sent),
+        ("approved", approved),
         ("changed", f"{told}\n([-removed-] {{+added+}}, edit distance {d['editDistance']})"),
     ]
 

@@ -1,5 +1,7 @@
 """Every command: one module per noun, grouped in the help by who types it."""
 
+from pathlib import Path
+
 import typer
 from typer.core import TyperGroup
 
@@ -58,11 +60,14 @@ _ORDER = (
     "supabase", "worker", "jobs", "doctor", "fixtures", "chatwoot",
 )  # fmt: skip
 
+#: The reference pages come with the package; who installed it from an index has no repository to look in.
+_PAGES = Path(__file__).resolve().parents[1] / "docs"
+
 app = typer.Typer(
     name="cairnops",
     cls=_Ordered,
     help="Rehearse customer-support escalations and keep evidence that can be checked offline.",
-    epilog="Start here:  cairnops dryrun run --pack cx-escalations",
+    epilog=f"Start here:  cairnops dryrun run --pack cx-escalations\n\nTo read:  {_PAGES}",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -524,7 +524,7 @@ def _rationale(case: Case, edited: bool) -> str:
     if request.action is Action.MARK_RESOLVED:
         return "Marked conversation as resolved"
     if suggestion is None:
-        return "Sent a reply written by hand"
+        return "Approved a reply written by hand"
     what = "AI suggestion" if suggestion.source is Source.AI else "template reply"
     return f"Approved {what}{' with edits' if edited else ''}"
 

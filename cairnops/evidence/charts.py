@@ -210,8 +210,8 @@ def _outcomes(totals: Mapping[str, Any], targets: Mapping[str, int]) -> Chart:
     return Chart(
         name="sla-outcomes",
         title="How customers’ waits ended",
-        note=f"Targets: first response {targets['firstResponse']} min, next response"
-        f" {targets['nextResponse']} min, resolution {targets['resolution']} min.",
+        note=f"Targets: first response {_long(targets['firstResponse'])}, next response"
+        f" {_long(targets['nextResponse'])}, resolution {_long(targets['resolution'])}.",
         spec={
             "width": WIDTH,
             "height": {"step": 48},
@@ -556,6 +556,10 @@ def _level(rate: float, thresholds: Mapping[str, Any]) -> str:
 
 def _percent(rate: float) -> str:
     return f"{rate * 100:.4g}%"
+
+
+def _long(minutes: int) -> str:
+    return f"{minutes // 60} h" if minutes >= 120 and minutes % 60 == 0 else f"{minutes} min"
 
 
 def _many(number: int, noun: str) -> str:

@@ -421,7 +421,7 @@ class _Page:
             for c in p["confusion"] if c["fired"]
         ]  # fmt: skip
         rates = "; ".join(f"{k} of {v}" for k, v in (
-            ("edited", "replies sent from a suggestion"), ("nothing suggested", "openings of a case"),
+            ("edited", "replies approved from a suggestion"), ("nothing suggested", "openings of a case"),
             ("overridden", "requests that met a block"), ("escalated", "conversations decided on")))  # fmt: skip
         return (
             f'<section id="practice"><h2>Practice</h2><p class="note">What each rate divides by: {rates}.</p>'

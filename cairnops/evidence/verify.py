@@ -461,7 +461,9 @@ class _Check:
                     "missing", need.scenario, f"{need.operator} has no {need.kind} for {need.conversation}"
                 )
         for left in self.index["unfinished"]:
-            self.report.tell("missing", left["scenario"], f"{left['operator']} began it and it has no result")
+            self.report.tell(
+                "missing", left["scenario"], f"it was begun for {left['operator']} and has no result"
+            )
 
 
 def plain_cell(cell: str) -> str:

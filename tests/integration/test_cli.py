@@ -533,6 +533,11 @@ def test_the_example_in_the_help_runs(
     assert "error:" not in done.err
 
 
+def test_the_help_says_where_the_pages_are(cli: Any) -> None:
+    said = "".join(cli("--help").out.split()).partition("Toread:")[2]
+    assert (Path(said) / "packs.md").is_file()
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 def test_nothing_is_wider_than_the_terminal(columns: int, cli: Any, played: Path) -> None:
     for args in (

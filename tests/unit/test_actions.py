@@ -615,7 +615,7 @@ def test_a_judged_ai_suggestion_is_linked_to_its_own_record(asked: Request, know
             id="AI, edited",
         ),
         pytest.param(
-            request(text="Hi Jordan."), {"suggestion": None}, "Sent a reply written by hand", id="by hand"
+            request(text="Hi Jordan."), {"suggestion": None}, "Approved a reply written by hand", id="by hand"
         ),
         pytest.param(request(ESCALATE), {}, "Escalated to manager: unsure", id="escalated"),
         pytest.param(

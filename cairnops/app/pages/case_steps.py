@@ -95,6 +95,9 @@ def confirm(state: dict[str, Any]) -> None:
         first.selectbox(
             "Reason",
             policy.escalation.reasons,
+            # A reason that stands there already is recorded by whoever only presses on.
+            index=None,
+            placeholder="Choose a reason",
             key=f"_reason_{epoch}",
             format_func=lambda r: r.replace("_", " "),
         )
@@ -142,7 +145,7 @@ def confirmed() -> None:
     action, epoch = Action(state["step"]), state["epoch"]
     more: dict[str, Any] = {}
     if action is Action.ESCALATE:
-        more = {"reason": ss[f"_reason_{epoch}"], "target": Role(ss[f"_target_{epoch}"])}
+        more = {"reason": ss[f"_reason_{epoch}"] or "", "target": Role(ss[f"_target_{epoch}"])}
     submit(form.request_of(state, action, key=f"{state['key']}/{action.value}", **more))
 
 

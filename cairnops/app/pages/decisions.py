@@ -293,14 +293,14 @@ def _texts(shown: Opened) -> None:
     if shown.suggested:
         fields.append({"name": "Suggested", "text": shown.suggested, "quoted": True})
     if shown.final:
-        fields.append({"name": "Sent", "text": shown.final, "quoted": True})
+        fields.append({"name": "Approved", "text": shown.final, "quoted": True})
     if shown.diff:
         stretches: Any = [{"kind": kind, "text": text} for kind, text in shown.diff]
         fields.append({"name": "What was changed", "text": "", "diff": stretches, "quoted": True})
     if shown.text_said:
         fields.append({"name": "How it came about", "text": shown.text_said})
     fields += [{"name": f"Suggested: {name.lower()}", "text": value} for name, value in shown.origin]
-    record(fields, key="_decision_texts", label="Suggestion against what was sent")
+    record(fields, key="_decision_texts", label="Suggestion against what was approved")
 
 
 def _verdicts(shown: Opened) -> None:

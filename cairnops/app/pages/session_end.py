@@ -315,7 +315,9 @@ def _verdict(report: Report) -> str:
     if broken := _broken(report):
         return f"{words.count(broken, 'finding')}: this bundle does not hold"
     if report.found:
-        return f"Verified, nothing was altered; {report.found} of what it should hold was never made"
+        return (
+            f"Verified, nothing was altered; {words.count(report.found, 'thing')} it should hold never made"
+        )
     return "Verified: whole, and nothing was altered, dropped or added"
 
 
@@ -337,6 +339,9 @@ def _ask() -> None:
 def _dialog(name: str) -> None:
     with shell.modal("Close the session?"):
         st.text(f"Nobody can work in {name} any more. The log is sealed and the bundle is written.")
+        held = shell.room().workspace.sessions.get(name)
+        if left := len(undebriefed(read(held))):
+            st.text(f"{words.count(left, 'case')} without a debrief will have no result.")
         with st.container(horizontal=True):
             st.button("Close and hand over", type="primary", key="_close_yes", on_click=_ended, args=(name,))
             st.button("Cancel", type="tertiary", key="_close_no", on_click=shell.close)

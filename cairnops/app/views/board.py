@@ -307,7 +307,7 @@ def _line(event: Row, edited: Mapping[int, bool], names: Mapping[str, str]) -> _
             text = f"{_DID[Action(body['action'])]}{changed}, decision {number}"
             if override := body.get("override"):
                 return "decision", "warn", f"{text}, against a block", f"Reason: {override}", blocks
-            return "decision", "good", text, body.get("reason", ""), blocks
+            return "decision", "good", text, body.get("reason", "").replace("_", " "), blocks
         case "action.refused":
             tried = _TRIED.get(body["action"], body["action"])
             return (
@@ -351,7 +351,8 @@ def _line(event: Row, edited: Mapping[int, bool], names: Mapping[str, str]) -> _
             return (
                 "room",
                 "plain",
-                f"Seeded scenario {names.get(body.get('scenario', ''), '')}".rstrip(),
+                f"Seeded scenario {names.get(body['scenario'], body['scenario'])} "
+                + (f"for {words.person(body['operator'])}" if body.get("operator") else "as a shared copy"),
                 "",
                 (),
             )
@@ -391,4 +392,8 @@ def _source(body: Row) -> str:
 def title(code: str) -> str:
     """A rule's title in a sentence, or its code when no rule has it."""
     entry = catalogue.find(code)
-    return f"{entry.rule.title[0].lower()}{entry.rule.title[1:]}" if entry else code
+    if entry is None:
+        return code
+    said = entry.rule.title
+    # AI stays AI.
+    return said if said[1:2].isupper() else said[:1].lower() + said[1:]

@@ -201,7 +201,7 @@ def counts(some: Sequence[Row], every: Sequence[Row]) -> list[Count]:
     return [
         Count(label="Decisions", value=f"{len(some):,}", hint=f"of {len(every):,} in the log", tone="plain"),
         Count(label="Suggestions edited", value=f"{edited:,} of {len(replies):,}",
-              hint="replies sent from a suggestion", tone="plain"),
+              hint="replies approved from a suggestion", tone="plain"),
         Count(label="Went ahead against a block", value=f"{overridden:,}", hint="with a reason, on record",
               tone="warn" if overridden else "plain"),
         Count(label="Not delivered", value=f"{lost:,}", hint=told or "nothing to deliver",
@@ -349,7 +349,7 @@ def _text_said(r: Record) -> str:
     if not r["suggestion"]:
         return "Written by hand: nothing was suggested."
     if not r["edited"]:
-        return "Sent word for word as suggested."
+        return "Approved word for word as suggested."
     return f"Edited: {words.count(r['editDistance'], 'character')} changed (edit distance)."
 
 

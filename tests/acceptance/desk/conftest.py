@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Response, expect, sync_playwright
 
 from cairnops.connectors.chatwoot.admin import SimulatorAdmin
 from cairnops.domain.conversations import Actor, Conversation, Role
@@ -131,6 +131,13 @@ def settled(page: Page) -> None:
 def toasted(page: Page, text: str) -> None:
     """Wait for a toast with that text, there or gone again; each counts once."""
     page.wait_for_function(_TOASTED, arg=text)
+
+
+def chosen(dialog: Locator, label: str, option: str) -> None:
+    """Choose from a list of the dialog; the list itself opens beside it."""
+    dialog.get_by_label(label, exact=True).click()
+    dialog.page.get_by_role("option", name=option, exact=True).click()
+    settled(dialog.page)
 
 
 def leave(page: Page) -> None:

@@ -15,7 +15,7 @@ from cairnops.domain.conversations import Actor, Author, Conversation, Message, 
 from cairnops.scenarios.loader import load_pack
 from cairnops.scenarios.model import Pack
 from cairnops.workspace import now
-from tests.acceptance.desk.conftest import MORGAN, Visit, settled, start, toasted
+from tests.acceptance.desk.conftest import MORGAN, Visit, chosen, settled, start, toasted
 from tests.app.hostile import AWAY, TEXTS
 from tests.app.server import Desk, serving
 
@@ -190,7 +190,7 @@ def work(page: Page, dialog: Locator, text: str) -> None:
     dialog.get_by_label("Internal note").fill(text)
     dialog.get_by_role("button", name="Escalate").click()
     expect(dialog.get_by_role("button", name="Approve & send")).to_have_count(0)
-    expect(dialog.get_by_label("Reason")).to_be_visible()
+    chosen(dialog, "Reason", "unsure")
     harmless(page)
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)

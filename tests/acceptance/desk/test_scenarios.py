@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from cairnops.domain.conversations import Author
 from cairnops.settings import Settings
 from cairnops.workspace import Workspace
-from tests.acceptance.desk.conftest import ALEX, SAM, Visit, kept, leave, rehearsal, toasted
+from tests.acceptance.desk.conftest import ALEX, SAM, Visit, chosen, kept, leave, rehearsal, toasted
 
 
 def row(page: Page, customer: str) -> Locator:
@@ -198,7 +198,10 @@ def test_an_escalation_has_a_reason_a_target_and_a_note(workspace: Path, visit: 
         dialog.get_by_role("button", name="Escalate").click()
         expect(dialog.get_by_role("button", name="Back")).to_be_visible()
         dialog.get_by_role("button", name="Escalate").click()
-        # Without a note the desk refuses, says why, and keeps the form.
+        # Without a reason, then without a note, the desk refuses, says why, and keeps the form.
+        toasted(page, "No reason is given")
+        chosen(dialog, "Reason", "policy exception")
+        dialog.get_by_role("button", name="Escalate").click()
         toasted(page, "note")
         dialog.get_by_label("Internal note").fill("Blocked in the warehouse since Monday.")
         dialog.get_by_role("button", name="Escalate").click()
@@ -211,6 +214,9 @@ def test_an_escalation_has_a_reason_a_target_and_a_note(workspace: Path, visit: 
             "policy_exception",
             "manager",
         )
-        assert [e["code"] for e in w.ledger.events(kind="action.refused")] == ["escalation.note_required"]
+        assert [e["code"] for e in w.ledger.events(kind="action.refused")] == [
+            "escalation.reason_unknown",
+            "escalation.note_required",
+        ]
         case = w.ledger.conversation("1071")
         assert case is not None and "escalation" in case.tags

@@ -119,3 +119,5 @@ def test_who_has_no_role_gets_no_further(desk: Desk, chromium: Browser, sub: str
     page = sign_in(chromium, desk, sub)
     expect(page.get_by_text(says)).to_be_visible()
     expect(page.get_by_role("table")).to_have_count(0)
+    expect(page.get_by_alt_text("cairnops")).to_be_visible()
+    expect(page.get_by_role("button", name="Fullscreen")).to_have_count(0)

@@ -178,6 +178,11 @@ def test_figures_of_an_empty_room_say_so() -> None:
             ("suggestion.wrong_name",), id="refusal",
         ),
         pytest.param(
+            event("action.refused", code="suggestion.ai_unavailable", action="approve_send"),
+            "refusal", "bad", "Refused to approve and send: AI is switched off: templates only",
+            ("suggestion.ai_unavailable",), id="a rule that begins with AI",
+        ),
+        pytest.param(
             event("action.refused", code="gone.rule", action="wink"),
             "refusal", "bad", "Refused to wink: gone.rule", ("gone.rule",), id="a rule nobody knows any more",
         ),
@@ -195,6 +200,14 @@ def test_figures_of_an_empty_room_say_so() -> None:
         ),
         pytest.param(
             event("worksheet.noted", outcome="question"), "capture", "info", "Noted: question", (), id="note"
+        ),
+        pytest.param(
+            event("scenario.seeded", scenario="a-late", operator="sam.roe@shop.example"),
+            "room", "plain", "Seeded scenario A for Sam Roe", (), id="seeded",
+        ),
+        pytest.param(
+            event("scenario.seeded", scenario="gone", operator=""),
+            "room", "plain", "Seeded scenario gone as a shared copy", (), id="seeded to all",
         ),
         pytest.param(
             event("session.agenda", "", title="", part=3), "room", "plain", "Agenda: the end", (), id="agenda"

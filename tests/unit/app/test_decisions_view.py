@@ -205,7 +205,7 @@ def test_a_decision_is_shown_with_everything_recorded() -> None:
     assert (spoke.code, spoke.overridden, spoke.threshold) == ("refund.above_tier", True, "$100")
     assert spoke.explanation
     assert made.index == 4
-    assert made.text_said == "Sent word for word as suggested."
+    assert made.text_said == "Approved word for word as suggested."
 
 
 @pytest.mark.parametrize(
