@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from cairnops.app import launch
 from cairnops.app.room import milliseconds
@@ -127,6 +128,32 @@ def test_a_toast_leaves_the_dialog_and_what_was_typed_in_it_standing(desk: Desk,
     # The button that was pressed went with what it stood in: Escape must be heard all the same.
     assert page.evaluate("astray") == 0
     leave(page)
+
+
+def test_opening_typing_and_leaving_take_one_run_each(desk: Desk, visit: Visit) -> None:
+    page = visit(desk, ALEX, "thursday")
+    ended: list[int] = []
+
+    def heard(frame: bytes | str) -> None:
+        message = ForwardMsg()
+        message.ParseFromString(frame if isinstance(frame, bytes) else frame.encode())
+        if message.WhichOneof("type") == "script_finished":
+            ended.append(message.script_finished)
+
+    page.on("websocket", lambda line: line.on("framereceived", heard))
+    page.reload()
+    settled(page)
+    dialog = open_case(page, "Jordan Lee")
+    dialog.get_by_label("Internal note").fill("one moment")
+    kept(desk.log.with_suffix(""), "one moment")
+    dialog.get_by_role("button", name="Escalate").click()
+    dialog.get_by_role("button", name="Back").click()
+    expect(dialog.get_by_label("Reply text")).to_be_visible()
+    leave(page)
+    settled(page)
+    assert ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY in ended
+    # A run that was cut off so that another one draws what it asked for: everybody would wait for two.
+    assert ForwardMsg.FINISHED_EARLY_FOR_RERUN not in ended
 
 
 def test_the_same_case_opens_again_and_again_and_is_never_left_claimed(desk: Desk, visit: Visit) -> None:
