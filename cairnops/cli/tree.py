@@ -1,5 +1,6 @@
 """Every command: one module per noun, grouped in the help by who types it."""
 
+import inspect
 from pathlib import Path
 
 import typer
@@ -119,3 +120,18 @@ def _root(
         render.raw(f"cairnops {__version__}\n")
         exits.leave(CLEAN)
     del context
+
+
+def _flow(commands: typer.Typer) -> None:
+    # The terminal says where a line of the help ends, not the source.
+    said = [*commands.registered_commands, *filter(None, [commands.registered_callback])]
+    for one in said:
+        text = inspect.cleandoc(getattr(one.callback, "__doc__", None) or "")
+        if text:
+            one.help = "\n\n".join(part.replace("\n", " ") for part in text.split("\n\n"))
+    for group in commands.registered_groups:
+        if group.typer_instance:
+            _flow(group.typer_instance)
+
+
+_flow(app)

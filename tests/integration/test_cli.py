@@ -4,6 +4,7 @@ import ast
 import contextlib
 import http.server
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -490,6 +491,14 @@ def test_every_command_has_help_with_an_example(cli: Any) -> None:
     for path, command in COMMANDS.items():
         assert "\n    Example: cairnops " in (command.callback.__doc__ or ""), path
         assert "Example:" in cli(*path.split(), "--help").out
+
+
+def test_a_line_of_the_help_ends_where_the_terminal_does(cli: Any) -> None:
+    for path in COMMANDS:
+        prose = cli(*path.split(), "--help").out.partition("╭")[0].splitlines()
+        for line, below in itertools.pairwise(one.strip() for one in prose):
+            if line and below:
+                assert len(line) + 1 + len(below.split()[0]) > 78, (path, line)
 
 
 def _example(path: str) -> str:
