@@ -169,6 +169,8 @@ def configuration(host: str, port: int) -> dict[str, Any]:
         "client.showErrorDetails": "none",
         "client.showErrorLinks": False,
         "logger.hideWelcomeMessage": True,
+        # At `info` it tells of presses that met a part which was just drawn anew, which is how a page goes on.
+        "logger.level": "warning",
     }
 
 
