@@ -399,8 +399,8 @@ def _run(page: Page, workspace: Path) -> None:
     with Workspace.open(workspace, Settings({})) as w:
         for who in (ALEX, SAM):
             decided = decide(w, who, "friday")
-            expect(page.get_by_role("button", name=f"#{decided} approved and sent")).to_be_visible()
-    expect(page.get_by_text("Approved and sent, decision")).to_have_count(2)
+            expect(page.get_by_role("button", name=f"#{decided} approved")).to_be_visible()
+    expect(page.get_by_text("Approved, decision")).to_have_count(2)
     assert page.evaluate("globalThis.neverReloaded") is True
 
 

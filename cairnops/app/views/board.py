@@ -19,7 +19,7 @@ _OPENED = ("suggestion.shown", "suggestion.withheld")
 _ACTIONS = {name: action for action, name in DECISION_NAMES.items()}
 #: What the log says was done, as a person says it.
 _DID = {
-    Action.APPROVE_SEND: "Approved and sent",
+    Action.APPROVE_SEND: "Approved",
     Action.ESCALATE: "Escalated",
     Action.MARK_RESOLVED: "Marked resolved",
 }

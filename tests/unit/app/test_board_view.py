@@ -115,7 +115,7 @@ def test_how_far_a_case_is(read: dict[str, Any], progress: Progress, headline: s
                 "deliveries": [delivery("SUCCESS", 2)],
                 "events": [event("action.refused", code="x.y", action="approve_send")] * 2,
             },
-            ("#104 approved and sent, edited", "reply: delivered at attempt 2", "refused twice"),
+            ("#104 approved, edited", "reply: delivered at attempt 2", "refused twice"),
             id="edited, retried, refused",
         ),
         pytest.param(
@@ -166,7 +166,7 @@ def test_figures_of_an_empty_room_say_so() -> None:
     [
         pytest.param(
             event("action.applied", action="approve_send", number=104, verdicts=[verdict("a.b"), TOLD]),
-            "decision", "good", "Approved and sent with edits, decision 104", ("a.b",), id="decision",
+            "decision", "good", "Approved with edits, decision 104", ("a.b",), id="decision",
         ),
         pytest.param(
             event("action.applied", action="escalate", number=105, override="Agreed"),
