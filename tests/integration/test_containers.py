@@ -1,5 +1,6 @@
 """The compose file and the container file, as far as they can be followed where no engine runs."""
 
+import importlib.metadata
 import os
 import re
 import signal
@@ -7,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -83,16 +85,45 @@ def test_the_container_file_holds_together() -> None:
                 assert (ROOT / source).exists() and f"!{source}" in kept, source
 
 
-def test_what_it_installs_is_what_the_tests_ran_with() -> None:
-    def pins(name: str) -> dict[str, str]:
-        text = (ROOT / ".lock" / name).read_text(encoding="utf-8")
-        return dict(re.findall(r"^([\w.-]+)(==.*?)(?=^\w|\Z)", text, re.M | re.S))
+def pins(name: str) -> dict[Requirement, str]:
+    """Each pin of a lock file, with its hashes."""
+    text = (ROOT / ".lock" / name).read_text(encoding="utf-8")
+    found = re.findall(r"^([\w.-]+==.*?) \\\n(.*?)(?=^\w|\Z)", text, re.M | re.S)
+    return {Requirement(pin): hashes for pin, hashes in found}
 
-    team, tested = pins("team.txt"), pins("test.txt")
-    assert {name: tested.get(name) for name in team} == team
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    wanted = {re.match(r"[\w-]+", need)[0] for extra in ("app", "shared") for need in extras[extra]}  # type: ignore[index]
-    assert wanted <= set(team) >= set(pins("run.txt"))
+
+def locked(name: str) -> set[tuple[str, str, str]]:
+    return {(pin.name, str(pin.specifier), hashes) for pin, hashes in pins(name).items()}
+
+
+def needed(*extras: str) -> set[str]:
+    """Every distribution that ours needs here with these extras."""
+    found: set[str] = set()
+    asked = [("cairnops", extra) for extra in ("", *extras)]
+    seen = set(asked)
+    while asked:
+        name, extra = asked.pop()
+        for text in importlib.metadata.requires(name) or []:
+            one = Requirement(text)
+            if one.marker is not None and not one.marker.evaluate({"extra": extra}):
+                continue
+            found.add(canonicalize_name(one.name))
+            new = {(one.name, more) for more in ("", *one.extras)} - seen
+            seen |= new
+            asked += new
+    return found
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("run.txt", ("app", "charts")), ("team.txt", ("app", "charts", "shared"))]
+)
+def test_what_is_installed_is_what_the_tests_ran_with_and_all_of_it(
+    lock: str, extras: tuple[str, ...]
+) -> None:
+    """pip refuses a lock that leaves out something that is needed here, but only once it is asked to install."""
+    assert locked("run.txt") <= locked(lock) <= locked("test.txt")
+    here = (pin for pin in pins(lock) if pin.marker is None or pin.marker.evaluate())
+    assert needed(*extras) <= {canonicalize_name(pin.name) for pin in here}
 
 
 # What they do
