@@ -95,6 +95,7 @@ def run(
         }
 
     def tell() -> None:
+        render.say()
         render.table(
             ("Scenario", "Decided", "Delivered", "Expectation"),
             [_row(r) for r in results],

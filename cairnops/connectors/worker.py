@@ -211,11 +211,8 @@ class Worker:
         # Asking that takes its time, and whoever is suspended meanwhile has lost the lease.
         if asked is None or not await self._in_time(claim, asked):
             return None
-        begun, last_ms, late = (
-            self._timing.counter_us(),
-            asked + self._spare_ms + self._policy.timeout_ms,
-            False,
-        )
+        begun, late = self._timing.counter_us(), False
+        last_ms = asked + self._spare_ms + self._policy.timeout_ms
 
         def in_time() -> bool:
             nonlocal late

@@ -16,6 +16,7 @@ from cairnops.desk.desk import Desk, Receipt, View
 from cairnops.domain.conversations import Actor, Author, Conversation, Role
 from cairnops.domain.requests import Action, FollowUp, Request
 from cairnops.domain.sessions import Session
+from cairnops.domain.suggestions import Source
 from cairnops.scenarios import casting
 from cairnops.scenarios.model import Pack, Scenario, Step
 from cairnops.scenarios.scoring import (
@@ -189,7 +190,8 @@ class Runner:
             draft=casting.draft(stage.scenario, stage.start),
         )
         shown = stage.view.suggestion
-        what = f"{shown.source.value} suggestion {shown.template_id}" if shown else "no suggestion"
+        by = "AI" if shown and shown.source is Source.AI else "template"
+        what = f"{by} suggestion {shown.template_id}" if shown else "no suggestion"
         clock = stage.view.sla.in_force
         late = f"breached {clock.breach_age_s // 60} min ago" if clock.breached else "within SLA"
         if clock.stopped_at is not None:

@@ -288,7 +288,7 @@ class SqlOutbox:
         """Take a claimed effect out of the queue for a person to look at; the attempt has not been made."""
         at = _not_before_decided(claim, at)
         with writing(self._engine, over="") as c:
-            origin = self._settle(c, claim, **self._before(claim) | {"state": "parked"})
+            origin = self._let_go(c, claim, **self._before(claim) | {"state": "parked"})
             if origin is None:
                 return False
             hurry(c)
@@ -308,11 +308,10 @@ class SqlOutbox:
         """Record an attempt that did not finish the effect, and when to look up or try again."""
         at = _not_before_decided(claim, at)
         with writing(self._engine, over="") as c:
-            released = self._release(c, claim, due_ms, looking=looking, error=result.error_code, looks=0)
-            if released is None:
+            if not self._release(c, claim, due_ms, looking=looking, error=result.error_code, looks=0):
                 return False
             hurry(c)
-            _attempted(c, claim, result, at, duration_us)
+            _attempted(c, claim, at, result.answer.value, result.error_code, duration_us)
             return True
 
     @repeatable
@@ -361,7 +360,7 @@ class SqlOutbox:
         recovered: bool,
     ) -> bool:
         with writing(self._engine, over="") as c:
-            origin = self._settle(c, claim, state=status.value.lower(), due_ms=None)
+            origin = self._let_go(c, claim, state=status.value.lower(), due_ms=None)
             if origin is None:
                 return False
             if result is None:
@@ -369,7 +368,7 @@ class SqlOutbox:
             error, spent = _last(c, claim, result, duration_us)
             hurry(c)
             if result is not None:
-                _attempted(c, claim, result, at, duration_us)
+                _attempted(c, claim, at, result.answer.value, result.error_code, duration_us)
             ok = status is FinalStatus.SUCCESS
             c.execute(
                 insert(t.sync_event)
@@ -431,16 +430,18 @@ class SqlOutbox:
         self, c: Connection, claim: Claim, due_ms: int, *, looking: bool, error: str, looks: int
     ) -> Row[Any] | None:
         state = "looking" if looking else "ready"
-        return self._settle(c, claim, state=state, due_ms=due_ms, last_error=error, looks=looks)
+        return self._let_go(c, claim, state=state, due_ms=due_ms, last_error=error, looks=looks)
 
-    def _settle(self, c: Connection, claim: Claim, **values: Any) -> Row[Any] | None:
+    def _let_go(self, c: Connection, claim: Claim, **values: Any) -> Row[Any] | None:
         """Let go of a claimed effect; which decision it comes from, or None when another worker has taken it over."""
         e = t.effect.c
         settled = update(t.effect).where(self._mine(claim)).values(owner="", **values)
         return c.execute(settled.returning(e.session, e.decision_uid, e.number)).first()
 
 
-def _attempted(c: Connection, claim: Claim, result: Result, at: datetime, duration_us: int | None) -> None:
+def _attempted(
+    c: Connection, claim: Claim, at: datetime, answer: str, error: str, duration_us: int | None
+) -> None:
     c.execute(
         insert(t.attempt)
         .inline()
@@ -448,8 +449,8 @@ def _attempted(c: Connection, claim: Claim, result: Result, at: datetime, durati
             effect_uid=claim.effect.uid,
             attempt=claim.attempt,
             at=codec.stamp(at),
-            answer=result.answer.value,
-            error_code=result.error_code,
+            answer=answer,
+            error_code=error,
             duration_us=duration_us,
         )
     )
@@ -460,18 +461,7 @@ def _lost(c: Connection, claim: Claim, at: datetime) -> None:
     a = t.attempt.c
     its = (a.effect_uid == claim.effect.uid, a.attempt == claim.attempt)
     if c.execute(select(a.attempt).where(*its)).first() is None:
-        c.execute(
-            insert(t.attempt)
-            .inline()
-            .values(
-                effect_uid=claim.effect.uid,
-                attempt=claim.attempt,
-                at=codec.stamp(at),
-                answer="lost",
-                error_code="EWORKERLOST",
-                duration_us=None,
-            )
-        )
+        _attempted(c, claim, at, "lost", "EWORKERLOST", None)
 
 
 def _last(

@@ -501,6 +501,11 @@ def test_a_line_of_the_help_ends_where_the_terminal_does(cli: Any) -> None:
                 assert len(line) + 1 + len(below.split()[0]) > 78, (path, line)
 
 
+def test_a_group_says_what_it_is_for(cli: Any) -> None:
+    said = " ".join(cli("fixtures", "--help").out.split())
+    assert "Make exports to practise and measure on." in said and "the only one" not in said
+
+
 def _example(path: str) -> str:
     found = re.search(r"Example: (cairnops .+)", COMMANDS[path].callback.__doc__)
     assert found
